@@ -1,0 +1,1 @@
+"""Takes documents, yields policies; takes policies, yields documents."""
