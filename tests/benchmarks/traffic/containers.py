@@ -61,7 +61,7 @@ class Container:
             _scatter(out, (end - 8)[padded > captured], np.zeros((1, 4), np.uint8))
             _scatter(out, end - 4, _words((before + padded + after)[:, None]))
         for places, rows in headers.groups(packets):
-            _scatter(out, frame[places], rows)
+            _scatter(out, frame[places], rows[:, : self.snaplen])
         _scatter(out, frame - before, self._records(packets.time + self.epoch, captured, length, padded + 32))
         file.write(out.data)
 

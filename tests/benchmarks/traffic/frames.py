@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Fields = list[tuple[str, str] | tuple[str, str, int]]
+    Fields = list[tuple[Any, ...]]
 
 
 class Link(StrEnum):
@@ -118,7 +118,8 @@ class Headers:
         top[kind == Kind.PING] = Top.PING
         top[kind == Kind.ARP] = Top.ARP
         six, tunnelled = self._plan.six[packets.conversation], self._plan.tunnelled[packets.conversation]
-        return top + 8 * six + 16 * tunnelled
+        shape: NDArray[np.int64] = top + 8 * six + 16 * tunnelled
+        return shape
 
     def lengths(self, packets: Packets) -> NDArray[np.int64]:
         """Length of each frame on the wire in bytes."""

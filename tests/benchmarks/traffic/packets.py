@@ -87,7 +87,7 @@ class _Draft:
         self.payload = np.zeros(len(self.row), np.int64)
 
     def follow_script(self) -> None:
-        """Sender and TCP flags of every packet whose part in the conversation is fixed; data is the client's for now."""
+        """Sender and TCP flags of every packet whose part is fixed; data comes from the client so far."""
         kind, place = self.kind, self.place
         shakes, refused = kind <= Kind.OPEN, kind == Kind.REFUSED
         self.flags[((shakes | refused) & (place == 0)) | (kind == Kind.UNANSWERED)] = SYN
@@ -148,8 +148,9 @@ class _Draft:
         seconds[quick] = 5e-4 * random[quick]
         retried = self.kind == Kind.UNANSWERED
         seconds[retried] = 2.0 ** (self.place[retried] - 1)
-        elapsed = np.cumsum(10_000 + (seconds * 1e9).astype(np.int64))
-        return elapsed - elapsed[self.opening][self.row]
+        elapsed: NDArray[np.int64] = np.cumsum(10_000 + (seconds * 1e9).astype(np.int64))
+        since_first: NDArray[np.int64] = elapsed - elapsed[self.opening][self.row]
+        return since_first
 
 
 def make_packets(plan: Plan, first: int, last: int, rng: np.random.Generator) -> Packets:

@@ -119,7 +119,8 @@ def make_plan(packets: int, *, rng: np.random.Generator, vxlan: float = 0.0, arp
     kind, data, start = kind[order], data[order], start[order]
 
     hosts, port_of = _hosts(rng)
-    client, server = _ends(kind, rng)
+    six = (rng.random(count) < 0.03) & (kind <= Kind.LOOKUP) & ~before_capture[order]
+    client, server = _ends(kind, six, rng)
     server_port = np.where(kind == Kind.LOOKUP, 53, port_of[server])
     server_port[np.isin(kind, (Kind.PING, Kind.ARP))] = 0
     sockets = _occurrence(client) + rng.integers(0, _EPHEMERAL, len(hosts))[client]
@@ -132,7 +133,7 @@ def make_plan(packets: int, *, rng: np.random.Generator, vxlan: float = 0.0, arp
         server=server,
         client_port=_FIRST_EPHEMERAL + sockets % _EPHEMERAL,
         server_port=server_port,
-        six=(rng.random(count) < 0.03) & (kind <= Kind.LOOKUP),
+        six=six,
         tunnelled=(rng.random(count) < vxlan) & (kind != Kind.ARP),
         pace=pace,
         hosts=hosts,
@@ -176,7 +177,9 @@ def _hosts(rng: np.random.Generator) -> tuple[NDArray[np.uint32], NDArray[np.int
     return np.concatenate([outside, pod_networks, dns]).astype(np.uint32), port_of
 
 
-def _ends(kind: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ends(
+    kind: NDArray[np.uint8], six: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Clients and servers: workloads call later workloads only, a few edges carry most of the traffic."""
     callers = np.repeat(np.arange(-1, _WORKLOADS - 1), 3)  # -1: outside, which calls the first three workloads
     reach = np.minimum(_WORKLOADS - 1 - callers, 12)
@@ -193,7 +196,7 @@ def _ends(kind: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np
     server[lookups] = _OUTSIDE + _WORKLOADS * _REPLICAS + rng.integers(0, _DNS_SERVERS, len(lookups))
 
     # Whoever was open before the capture talks to a server that is seen to accept a connection later, as pools do.
-    opened = np.flatnonzero(kind <= Kind.OPEN)
+    opened = np.flatnonzero((kind <= Kind.OPEN) & ~six)
     midstream = np.flatnonzero(kind == Kind.MIDSTREAM)
     if len(opened):
         like = rng.choice(opened, len(midstream))
