@@ -83,11 +83,17 @@ class AddressSet:
     @classmethod
     def collect(cls, items: Iterable[Address | Network | tuple[Address, Address] | str]) -> Self:
         """Like `of`, from any iterable, in O(n log n) for n items."""
-        pairs: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+        v4: list[tuple[int, int]] = []
+        v6: list[tuple[int, int]] = []
         for item in items:
-            version, pair = _range_of(item)
-            pairs[version].append(pair)
-        return cls(intervals.normalise(pairs[4]), intervals.normalise(pairs[6]))
+            # Single addresses come by the million.
+            if isinstance(item, IPv4Address):
+                value = int(item)
+                v4.append((value, value))
+            else:
+                version, pair = _range_of(item)
+                (v4 if version == 4 else v6).append(pair)
+        return cls(intervals.normalise(v4), intervals.normalise(v6))
 
     def __or__(self, other: AddressSet) -> AddressSet:
         return AddressSet(intervals.union(self.v4, other.v4), intervals.union(self.v6, other.v6))
@@ -162,7 +168,6 @@ class IPBlock:
             if not is_strict_subset(network, self.cidr):
                 raise InputError(
                     f"{network} is not a strict subset of the cidr {self.cidr}",
-                    where=("except",),
                     remedy="Cut out a smaller block that lies inside the cidr",
                 )
         ordered = sorted(set(self.except_), key=lambda network: (int(network.network_address), network.prefixlen))

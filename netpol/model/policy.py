@@ -65,13 +65,12 @@ class PolicyPort:
         if self.protocol not in PORT_PROTOCOLS:
             raise InputError(
                 f"a NetworkPolicy cannot name the protocol {protocol_name(self.protocol)}",
-                where=("protocol",),
                 remedy="Use TCP, UDP or SCTP",
             )
         if isinstance(self.port, str):
             check_port_name(self.port)
         elif self.port is not None:
-            check_port_number(self.port, "port")
+            check_port_number(self.port)
         if self.end_port is not None:
             check_end_port(self.port, self.end_port)
 
@@ -135,7 +134,6 @@ def check_namespace(text: str) -> None:
     if not is_dns_label(text):
         raise InputError(
             f"{shown(text)} is not the name of a namespace",
-            where=("metadata.namespace",),
             remedy="Use at most 63 lower-case letters, digits and '-', with a letter or digit at both ends",
         )
 
@@ -145,8 +143,7 @@ def check_name(text: str) -> None:
     if not is_dns_subdomain(text):
         raise InputError(
             f"{shown(text)} is not the name of an object",
-            where=("metadata.name",),
-            remedy="Use at most 253 lower-case letters, digits, '-' and '.', a letter or digit at both ends of each part",
+            remedy="Use at most 253 lower-case letters, digits, '-' and '.', a letter or digit at each part's ends",
         )
 
 
@@ -156,38 +153,23 @@ def check_port_name(text: str) -> None:
         remedy = "Use at most 15 lower-case letters, digits and single inner hyphens, at least one of them a letter"
         if text.isdecimal():
             remedy = "Write the number without quotes"
-        raise InputError(f"{shown(text)} is not the name of a port", where=("port",), remedy=remedy)
+        raise InputError(f"{shown(text)} is not the name of a port", remedy=remedy)
 
 
-def check_port_number(number: int, field_name: str) -> None:
-    """Raises InputError, placed at the field, unless the number is a port."""
-    if number < FIRST_PORT:
-        raise InputError(
-            f"{shown(number)} is below {FIRST_PORT}",
-            where=(field_name,),
-            remedy=f"Ports go from {FIRST_PORT} to {LAST_PORT}",
-        )
-    if number > LAST_PORT:
-        raise InputError(
-            f"{shown(number)} is above {LAST_PORT}",
-            where=(field_name,),
-            remedy=f"Ports go from {FIRST_PORT} to {LAST_PORT}",
-        )
+def check_port_number(number: int) -> None:
+    """Raises InputError unless the number is a port."""
+    if not FIRST_PORT <= number <= LAST_PORT:
+        side = f"below {FIRST_PORT}" if number < FIRST_PORT else f"above {LAST_PORT}"
+        raise InputError(f"{shown(number)} is {side}", remedy=f"Ports go from {FIRST_PORT} to {LAST_PORT}")
 
 
 def check_end_port(port: int | str | None, end_port: int) -> None:
-    """Raises InputError unless the range from `port` to `end_port` is one (KEP-2079).
-
-    `port` itself is not judged here, so that both can be reported.
-    """
+    """Raises InputError unless the range from `port` to `end_port` is one (KEP-2079). `port` itself is not judged."""
     if not isinstance(port, int):
         raise InputError(
-            "endPort needs a number as port" if port else "endPort needs a port",
-            where=("endPort",),
+            "needs a port to begin at" if port is None else "needs a number as port, not a name",
             remedy="Give the first port of the range as a number",
         )
-    check_port_number(end_port, "endPort")
+    check_port_number(end_port)
     if end_port < port:
-        raise InputError(
-            f"{end_port} is below port {port}", where=("endPort",), remedy="Give the last port of the range, inclusive"
-        )
+        raise InputError(f"{end_port} is below port {shown(port)}", remedy="Give the last port of the range, inclusive")

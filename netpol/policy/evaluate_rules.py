@@ -1,0 +1,173 @@
+"""Which rule of an end's policies admits its peer: the part of a verdict that is asked once for each isolated side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from netpol.model.policy import BlockPeer
+from netpol.policy import matching
+from netpol.policy.verdict import RuleMatch, RuleMiss, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from netpol.model.cidr import IPBlock
+    from netpol.model.flow import Address
+    from netpol.model.inventory import ContainerPort, Pod
+    from netpol.model.policy import NetworkPolicy, PolicyPort, Rule
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Kind:
+    """Pods that no selector can tell apart: one namespace, one set of labels.
+
+    Attributes:
+        example: One of them.
+        ingress: The policies that isolate their ingress.
+        egress: The policies that isolate their egress.
+        rules: What `_candidates` found, by direction and peer.
+    """
+
+    example: Pod
+    namespace_labels: Mapping[str, str]
+    ingress: tuple[NetworkPolicy, ...]
+    egress: tuple[NetworkPolicy, ...]
+    rules: dict[tuple[Way, Kind | None], tuple[_Candidate, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """An end as policies see it.
+
+    Attributes:
+        pod: None for an address, a node or a hostNetwork pod: nothing that a policy could select.
+        kind: The pod's, None like `pod`.
+        addresses: What an ipBlock is compared with.
+        node: The node that it is, empty for anything else.
+        unclear: Why nothing can be said about it, empty when something can.
+    """
+
+    pod: Pod | None = None
+    kind: Kind | None = None
+    addresses: tuple[Address, ...] = ()
+    node: str = ""
+    unclear: str = ""
+
+    def at(self, address: Address) -> Resolved:
+        """The same end, met at one address."""
+        return Resolved(pod=self.pod, kind=self.kind, addresses=(address,), node=self.node)
+
+    def isolating(self, way: Way) -> tuple[NetworkPolicy, ...]:
+        """The policies that isolate it in this direction."""
+        if self.kind is None:
+            return ()
+        return self.kind.ingress if way == "ingress" else self.kind.egress
+
+
+class Asked(NamedTuple):
+    """The protocol, the port, and the destination pod's declared ports, by which names are resolved."""
+
+    protocol: int
+    port: int
+    declared: tuple[ContainerPort, ...]
+
+
+class _Candidate(NamedTuple):
+    """A rule that may admit one kind of peer.
+
+    Attributes:
+        peers: (peer index, block) in order: with a block, the peer matches where an address is in it; without one, it
+            matches anyway. A rule for everyone has the one pair (None, None).
+    """
+
+    policy: NetworkPolicy
+    position: int
+    rule: Rule
+    peers: tuple[tuple[int | None, IPBlock | None], ...]
+
+
+def first_match(way: Way, subject: Resolved, peer: Resolved, asked: Asked) -> RuleMatch | None:
+    """The first rule of the policies that isolate `subject` in this direction that admits the peer on the port."""
+    for candidate in _candidates(way, subject, peer):
+        who = _first_peer(candidate, peer.addresses)
+        where = _first_port(candidate.rule.ports, asked) if who else None
+        if who and where:
+            return RuleMatch(
+                policy=candidate.policy, way=way, rule=candidate.position, peer=who.position, port=where.position
+            )
+    return None
+
+
+def misses(way: Way, subject: Resolved, peer: Resolved, asked: Asked) -> Iterator[RuleMiss]:
+    """Each rule of the policies that isolate `subject` in this direction that does not admit the peer on the port."""
+    candidates = {(id(found.policy), found.position): found for found in _candidates(way, subject, peer)}
+    for policy in subject.isolating(way):
+        for index in range(len(_rules(policy, way))):
+            candidate = candidates.get((id(policy), index))
+            who = _first_peer(candidate, peer.addresses) if candidate else None
+            if candidate is None or who is None:
+                yield RuleMiss(policy=policy, way=way, rule=index, peer=None, by="peer")
+            elif _first_port(candidate.rule.ports, asked) is None:
+                yield RuleMiss(policy=policy, way=way, rule=index, peer=who.position, by="port")
+
+
+class _Found(NamedTuple):
+    """What matched first: its index in the document, None where the rule does not restrict it."""
+
+    position: int | None
+
+
+_UNRESTRICTED = _Found(None)
+
+
+def _first_peer(candidate: _Candidate, addresses: tuple[Address, ...]) -> _Found | None:
+    for index, block in candidate.peers:
+        if block is None or matching.block_matches(block, addresses):
+            return _Found(index)
+    return None
+
+
+def _first_port(ports: tuple[PolicyPort, ...], asked: Asked) -> _Found | None:
+    if not ports:
+        return _UNRESTRICTED
+    for index, port in enumerate(ports):
+        if matching.port_matches(port, asked.protocol, asked.port, asked.declared):
+            return _Found(index)
+    return None
+
+
+def _candidates(way: Way, subject: Resolved, peer: Resolved) -> tuple[_Candidate, ...]:
+    """The rules that can admit such a peer, whatever the port and the addresses; remembered per pair of kinds."""
+    if subject.kind is None:
+        return ()
+    known = subject.kind.rules.get((way, peer.kind))
+    if known is None:
+        known = subject.kind.rules[way, peer.kind] = tuple(_find_candidates(way, subject, peer.kind))
+    return known
+
+
+def _find_candidates(way: Way, subject: Resolved, peer: Kind | None) -> Iterator[_Candidate]:
+    for policy in subject.isolating(way):
+        for index, rule in enumerate(_rules(policy, way)):
+            peers = tuple(_possible_peers(rule, policy.namespace, peer))
+            if peers:
+                yield _Candidate(policy, index, rule, peers)
+
+
+def _possible_peers(
+    rule: Rule, policy_namespace: str, kind: Kind | None
+) -> Iterator[tuple[int | None, IPBlock | None]]:
+    if not rule.peers:
+        yield None, None
+    for index, peer in enumerate(rule.peers):
+        if isinstance(peer, BlockPeer):
+            yield index, peer.block
+        elif kind and matching.peer_selects(peer, policy_namespace, kind.example, kind.namespace_labels):
+            yield index, None
+            # Nothing after a peer that matches anyway can matter.
+            return
+
+
+def _rules(policy: NetworkPolicy, way: Way) -> tuple[Rule, ...]:
+    return policy.ingress if way == "ingress" else policy.egress
