@@ -128,7 +128,8 @@ def main() -> int:
             "wrong": wrong,
         }
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 1 if options.require and (wrong or not all(target.met for target in targets)) else 0
+    missed = options.require == "targets" and not all(target.met for target in targets)
+    return 1 if missed or (options.require and wrong) else 0
 
 
 def _options() -> argparse.ArgumentParser:
@@ -142,7 +143,13 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--netpol", metavar="COMMAND", help="how to run netpol (the one beside this Python)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the captures there instead of removing them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
-    parser.add_argument("--require", action="store_true", help="exit 1 when a target is missed or the answer is wrong")
+    parser.add_argument(
+        "--require",
+        nargs="?",
+        choices=["answer", "targets"],
+        const="targets",
+        help="exit 1 when netpol's answer is wrong; `targets` (meant when nothing is said): or a target is missed",
+    )
     return parser
 
 
