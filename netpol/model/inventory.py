@@ -137,6 +137,8 @@ class Service:
         endpoints: From EndpointSlices and Endpoints.
         external: Of type LoadBalancer or NodePort, or with external IPs: reachable from outside.
         preserves_client: externalTrafficPolicy Local keeps the client's address.
+        started: Nanoseconds since the epoch at which it was created, None when the manifest does not say.
+        ended: Nanoseconds since the epoch at which it was gone, None when it was there at the last look.
     """
 
     namespace: str
@@ -147,15 +149,24 @@ class Service:
     endpoints: tuple[EndpointAddress, ...] = ()
     external: bool = False
     preserves_client: bool = False
+    started: int | None = None
+    ended: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node with its addresses (InternalIP, ExternalIP) and the pod CIDRs that it hands out."""
+    """A node with its addresses (InternalIP, ExternalIP, a network plugin's tunnel) and the pod CIDRs that it hands out.
+
+    Attributes:
+        started: Nanoseconds since the epoch at which it joined, None when the manifest does not say.
+        ended: Nanoseconds since the epoch at which it was gone, None when it was there at the last look.
+    """
 
     name: str
     addresses: tuple[Address, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    started: int | None = None
+    ended: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +175,9 @@ class Inventory:
 
     Attributes:
         passed_over: Objects of kinds that network policy does not look at, counted by kind.
+        pod_cidrs: Ranges of pod addresses as the cluster's own configuration states them, sorted; the nodes' own among them.
+        service_cidrs: The same for ClusterIPs.
+        notes: What was concluded rather than read, counted by what it was: namespaces that no manifest declares, for one.
     """
 
     namespaces: Mapping[str, Namespace]
@@ -172,3 +186,6 @@ class Inventory:
     services: tuple[Service, ...] = ()
     nodes: tuple[Node, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    pod_cidrs: tuple[str, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
