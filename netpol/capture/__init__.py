@@ -1,0 +1,12 @@
+"""Bytes to packets: takes capture files, folders and standard input, yields columns of decoded packets.
+
+`read.read_packets(paths, tally)` is the one entry: it yields `packets.PacketBatch` and `packets.Unreachables` in capture order
+and leaves every count that a person needs to trust them in `packets.Tally`.
+
+    sources      finds the inputs and tells them apart by content     compressed   gzip and zstd in bounded steps
+    pcap, pcapng containers: bytes to `records.Records`               lanes        where the records are, in lock step
+    link         link layers to the network layer                     network      IPv4, IPv6, extension headers
+    transport    TCP, UDP, SCTP, ICMP to columns                      tunnels      VXLAN, Geneve, GRE, IP in IP
+    fragments    later fragments get the ports of their first         unreachable  what ICMP errors quote
+    decode       one block of records through all of the above        read         several captures merged by time
+"""

@@ -1,0 +1,381 @@
+"""The pcapng container: sections of blocks, each block with its length at both ends (draft-ietf-opsawg-pcapng).
+
+Packets are decoded by column; section headers, interface descriptions and statistics, which are few, one by one.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netpol.capture.lanes import walk
+from netpol.capture.records import LONGEST_RECORD, Records
+from netpol.capture.views import Bytes, Ints, Mask, fetch
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netpol.capture.packets import Tally
+    from netpol.capture.records import BlockSize, Source, Window
+
+MAGIC = b"\x0a\x0d\x0d\x0a"
+_SECTION: Final = 0x0A0D0D0A
+_INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 1, 2, 3, 5, 6
+_KNOWN = (_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET)
+_SECTION_HEADER = 28
+_SMALLEST = 12
+_FRAME_AT = 28
+_SIMPLE_FRAME_AT = 12
+_LONGEST_BLOCK = 1 << 20
+_MOST_INTERFACES = 1 << 16
+_FIRST_STRETCH = 1 << 16
+_BILLION = 1_000_000_000
+_LATEST_SECOND = 9_223_372_035
+_DAMAGED_BLOCK = "damaged pcapng block"
+_NO_INTERFACE = "pcapng interface not described"
+
+Units = NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class Interfaces:
+    """The interfaces of one section, in the order of their descriptions.
+
+    Attributes:
+        linktype: LINKTYPE_ values.
+        snaplen: 0 is unlimited.
+        binary: The resolution is a power of two, else of ten.
+        exponent: Its exponent.
+        shift: Seconds to add.
+        drops: The last drop count that statistics gave.
+    """
+
+    linktype: list[int] = field(default_factory=list)
+    snaplen: list[int] = field(default_factory=list)
+    binary: list[bool] = field(default_factory=list)
+    exponent: list[int] = field(default_factory=list)
+    shift: list[int] = field(default_factory=list)
+    drops: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.linktype)
+
+    def describe(self, order: str, body: bytes) -> None:
+        """Adds the interface of an interface description block (without its type and lengths), up to a limit."""
+        if len(self) == _MOST_INTERFACES:
+            return
+        linktype, _, snaplen = struct.unpack_from(order + "HHI", body)
+        resolution, shift = 6, 0
+        for code, value in _options(order, body[8:]):
+            if code == 9 and value:
+                resolution = value[0]
+            elif code == 14 and len(value) == 8:
+                shift = struct.unpack(order + "q", value)[0]
+        self.linktype.append(linktype)
+        self.snaplen.append(snaplen)
+        self.binary.append(resolution & 0x80 != 0)
+        self.exponent.append(resolution & 0x7F)
+        self.shift.append(max(-_LATEST_SECOND, min(shift, _LATEST_SECOND)))
+        self.drops.append(0)
+
+    def count_drops(self, order: str, body: bytes) -> None:
+        """Takes the drop counts of an interface statistics block: counts since the capture began, so the last one holds."""
+        interface = struct.unpack_from(order + "I", body)[0]
+        if interface >= len(self):
+            return
+        counts = [
+            struct.unpack(order + "Q", value)[0]
+            for code, value in _options(order, body[12:])
+            if code in {5, 7} and len(value) == 8
+        ]
+        if counts:
+            self.drops[interface] = sum(counts)
+
+    def nanoseconds(self, interface: Ints, units: Units) -> Ints:
+        """int64[n], since the epoch; times that 64 bits of nanoseconds cannot hold are set to the last ones that they can."""
+        time = np.zeros(len(units), np.int64)
+        for each in np.unique(interface):
+            its = slice(None) if len(self) == 1 else interface == each
+            seconds, fraction = _split(units[its], self.exponent[each], binary=self.binary[each])
+            seconds = np.clip(seconds + self.shift[each], -_LATEST_SECOND, _LATEST_SECOND)
+            time[its] = seconds * _BILLION + fraction
+        return time
+
+
+def _split(units: Units, exponent: int, *, binary: bool) -> tuple[Ints, Ints]:
+    """Whole seconds and nanoseconds of times in units of 10^-exponent or 2^-exponent seconds."""
+    if binary:
+        if exponent > 63:
+            return np.zeros(len(units), np.int64), np.zeros(len(units), np.int64)
+        seconds = units >> np.uint64(exponent)
+        part = units & np.uint64((1 << exponent) - 1)
+        surplus = max(0, exponent - 32)
+        fraction = ((part >> np.uint64(surplus)) * np.uint64(_BILLION)) >> np.uint64(exponent - surplus)
+    else:
+        if exponent > 19:
+            return np.zeros(len(units), np.int64), np.zeros(len(units), np.int64)
+        seconds, part = np.divmod(units, np.uint64(10**exponent))
+        fraction = part * np.uint64(10 ** (9 - exponent)) if exponent <= 9 else part // np.uint64(10 ** (exponent - 9))
+    return np.minimum(seconds, np.uint64(_LATEST_SECOND)).astype(np.int64), fraction.astype(np.int64)
+
+
+def _options(order: str, body: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + 4 <= len(body):
+        code, length = struct.unpack_from(order + "HH", body, at)
+        if code == 0 or at + 4 + length > len(body):
+            return
+        yield code, body[at + 4 : at + 4 + length]
+        at += 4 + (length + 3) // 4 * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The blocks of one window.
+
+    Attributes:
+        records: Their packets.
+        following: Index of the first byte that was not used.
+        section: Another section starts there.
+        damage: What is wrong there, empty if nothing.
+        needed: So many bytes from there must be held to go on.
+        skip: So many bytes from there hold no packet.
+    """
+
+    records: Records
+    following: int
+    section: bool = False
+    damage: str = ""
+    needed: int = 0
+    skip: int = 0
+
+
+class BlockChain:
+    """How pcapng blocks follow each other on one stretch of one byte order."""
+
+    def __init__(self, order: str, data: Bytes) -> None:
+        self._order = order
+        self._data = data
+        self._word = struct.Struct(order + "I").unpack_from
+        self._words = np.ndarray((len(data) - 3,), order + "u4", data.data, strides=(1,))
+        self._lengths = self._words[4:]
+
+    def step(self, at: Ints) -> Ints:
+        return at + np.maximum(self._lengths[at], _SMALLEST)
+
+    def step_one(self, at: int) -> int:
+        return at + max(int(self._word(self._data, at + 4)[0]), _SMALLEST)
+
+    def guess(self, begin: Ints, span: int, stop: int) -> Ints:
+        """The first multiple of four bytes that looks like a packet block with the right length at its end."""
+        found = np.full(len(begin), -1, np.int64)
+        spans = fetch(self._data, begin, np.dtype(("u1", (span,)))).reshape(len(begin), span)
+        words = spans.view(self._order + "u4")
+        lane, shift = np.nonzero(words == _PACKET)
+        at = begin[lane] + 4 * shift
+        length = self._lengths[at].astype(np.int64)
+        likely = (length % 4 == 0) & (length >= _FRAME_AT) & (length <= _LONGEST_BLOCK) & (at + length <= stop)
+        lane, at, length = lane[likely], at[likely], length[likely]
+        same = self._words[at + length - 4] == length
+        lanes, firsts = np.unique(lane[same], return_index=True)
+        found[lanes] = at[same][firsts]
+        return found
+
+
+class Pcapng:
+    """Reads one pcapng stream."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._order = "<"
+        self._interfaces = Interfaces()
+        self._last_time = 0
+
+    def records(self, source: Source, block: BlockSize) -> Iterator[Records]:
+        """Yields the records block by block; simple packets, which have no time, get that of the packet before them.
+
+        A new section may have another byte order, so it is walked from its start, at first in short stretches: many
+        tiny sections must not cost a whole block each.
+
+        Args:
+            source: At its start.
+            block: How much to hold at once.
+
+        Raises:
+            InputError: Nothing at all could be read. A later block that makes no sense ends the capture there and is noted.
+        """
+        start, size, beginning = 0, min(block(), _FIRST_STRETCH), True
+        while True:
+            window = source.advance(start, size)
+            stretch = self._stretch(window)
+            start = stretch.following
+            if len(stretch.records):
+                beginning = False
+                yield stretch.records
+            damage = stretch.damage
+            if window.final and not damage and not stretch.section:
+                if start < window.stop or stretch.skip or window.broken:
+                    cut = (
+                        "the last block is cut off" if start < window.stop or stretch.skip else "the capture ends early"
+                    )
+                    damage = window.broken or cut
+                    beginning = False
+                elif beginning:
+                    break
+            if damage:
+                damage = f"byte {window.offset + start}: {damage}"
+                if beginning:
+                    raise InputError(damage, where=(source.place,), remedy="Record the capture again")
+                self._tally.damage(f"{source.place}: {damage}")
+            if damage or (window.final and not stretch.section):
+                break
+            if stretch.skip:
+                start = self._skip(source, stretch.skip, start)
+            size = max(min(block(), _FIRST_STRETCH if stretch.section else size * 2), stretch.needed)
+        self._count_drops()
+
+    def _skip(self, source: Source, length: int, start: int) -> int:
+        """Passes over a block that holds no packet and is longer than the window; returns where it ends."""
+        while True:
+            window = source.advance(start, _FIRST_STRETCH)
+            here = window.stop - window.start
+            if length > here and window.final:
+                self._tally.damage(f"{source.place}: byte {window.offset + window.stop}: the last block is cut off")
+                return window.stop
+            if length <= here:
+                return window.start + length
+            length -= here
+            start = window.stop
+
+    def _stretch(self, window: Window) -> Stretch:
+        """Reads the blocks of one window that belong to one section."""
+        data, start = window.data, window.start
+        head = data[start : min(start + _SECTION_HEADER, window.stop)].tobytes()
+        if head.startswith(MAGIC):
+            if len(head) < _SECTION_HEADER:
+                return Stretch(_no_records(data), start, needed=_SECTION_HEADER)
+            if damage := self._begin_section(head):
+                return Stretch(_no_records(data), start, damage=damage)
+        at = walk(BlockChain(self._order, data), start, window.stop)
+        if len(at) and at[-1] + 8 > window.stop:
+            at = at[:-1]
+        words = fetch(data, at, np.dtype("V8")).view(self._order + "u4").reshape(len(at), 2)
+        kind, length = words[:, 0].astype(np.int64), words[:, 1].astype(np.int64)
+        following, section, damage, needed, skip = window.stop, False, "", 0, 0
+        if len(at):
+            following = int(at[-1] + max(length[-1], _SMALLEST))
+        elif start < window.stop:
+            following, needed = start, 8
+        sections = np.flatnonzero(kind[1:] == _SECTION)
+        if len(sections):
+            cut = int(sections[0]) + 1
+            following, section = int(at[cut]), True
+            at, kind, length = at[:cut], kind[:cut], length[:cut]
+        known = np.isin(kind, _KNOWN)
+        bad = (length % 4 != 0) | (length < _SMALLEST) | (known & (length > _LONGEST_BLOCK))
+        if bad.any():
+            cut = int(np.argmax(bad))
+            following, section, damage = int(at[cut]), False, f"a block claims a length of {length[cut]} bytes"
+            at, kind, length, known = at[:cut], kind[:cut], length[:cut], known[:cut]
+        if len(at) and at[-1] + length[-1] > window.stop:
+            following = int(at[-1])
+            if known[-1]:
+                needed = int(length[-1])
+            elif following == start:
+                skip = int(length[-1])
+            at, kind, length, known = at[:-1], kind[:-1], length[:-1], known[:-1]
+        at_end = fetch(data, at + length - 4, np.dtype(self._order + "u4"))
+        different = known & (at_end != length)
+        if different.any():
+            cut = int(np.argmax(different))
+            following, section, needed, skip = int(at[cut]), False, 0, 0
+            damage = f"a block has the length {length[cut]} at its start and {at_end[cut]} at its end"
+            at, kind, length = at[:cut], kind[:cut], length[:cut]
+        records = self._read_blocks(data, at, kind, length)
+        return Stretch(records, following, section=section, damage=damage, needed=needed, skip=skip)
+
+    def _begin_section(self, head: bytes) -> str:
+        """Starts a section; says what is wrong with its header."""
+        order = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}.get(head[8:12])
+        if order is None:
+            return "the section header has no byte order"
+        major, minor = struct.unpack_from(order + "HH", head, 12)
+        if major != 1:
+            return f"pcapng version {major}.{minor} is not known"
+        self._count_drops()
+        self._order, self._interfaces = order, Interfaces()
+        return ""
+
+    def _count_drops(self) -> None:
+        self._tally.lost += sum(self._interfaces.drops)
+        self._interfaces = Interfaces()
+
+    def _read_blocks(self, data: Bytes, at: Ints, kind: Ints, length: Ints) -> Records:
+        """The packets among complete blocks."""
+        described = len(self._interfaces) + np.cumsum(kind == _INTERFACE)
+        for index in np.flatnonzero((kind == _INTERFACE) | (kind == _STATISTICS)):
+            body = data[at[index] + 8 : at[index] + length[index] - 4].tobytes()
+            if kind[index] == _INTERFACE:
+                self._interfaces.describe(self._order, body.ljust(8, b"\0"))
+            else:
+                self._interfaces.count_drops(self._order, body.ljust(12, b"\0"))
+        packets = np.flatnonzero((kind == _PACKET) | (kind == _SIMPLE_PACKET) | (kind == _OLD_PACKET))
+        at, kind, length, described = at[packets], kind[packets], length[packets], described[packets]
+        words = fetch(data, at, np.dtype(f"V{_FRAME_AT}")).view(self._order + "u4").reshape(len(at), 7)
+        interface, captured, wire = (words[:, column].astype(np.int64) for column in (2, 5, 6))
+        units = words[:, 3].astype(np.uint64) << np.uint64(32) | words[:, 4]
+        frame, overhead = at + _FRAME_AT, np.full(len(at), _FRAME_AT + 4)
+        old, simple = kind == _OLD_PACKET, kind == _SIMPLE_PACKET
+        if old.any():
+            halves = fetch(data, at[old] + 8, np.dtype("V4")).view(self._order + "u2").reshape(-1, 2).astype(np.int64)
+            interface[old] = halves[:, 0]
+            drops = halves[:, 1]
+            self._tally.lost += int(drops[drops != 0xFFFF].sum())
+        if simple.any():
+            interface[simple] = 0
+            wire[simple] = words[simple, 2]
+            overhead[simple] = _SIMPLE_FRAME_AT + 4
+            frame[simple] = at[simple] + _SIMPLE_FRAME_AT
+            snaplen = (self._interfaces.snaplen[0] if len(self._interfaces) else 0) or LONGEST_RECORD
+            captured[simple] = np.minimum(np.minimum(wire[simple], snaplen), length[simple] - overhead[simple])
+        unknown = interface >= np.minimum(described, len(self._interfaces))
+        damaged = ~unknown & ((length < overhead) | (captured > length - overhead) | (captured < 0))
+        for reason, mask in ((_NO_INTERFACE, unknown), (_DAMAGED_BLOCK, damaged)):
+            count = int(np.count_nonzero(mask))
+            self._tally.packets += count
+            self._tally.drop(reason, count)
+        good = ~(unknown | damaged)
+        if not good.all():
+            interface, captured, wire, units = interface[good], captured[good], wire[good], units[good]
+            frame, simple = frame[good], simple[good]
+        linktypes = np.array(self._interfaces.linktype, np.int64)
+        return Records(
+            data=data,
+            at=frame,
+            captured=captured,
+            wire=wire,
+            time=self._times(interface, units, simple),
+            linktype=int(linktypes[0])
+            if len(linktypes) and (linktypes == linktypes[0]).all()
+            else linktypes[interface],
+        )
+
+    def _times(self, interface: Ints, units: Units, simple: Mask) -> Ints:
+        if not len(units):
+            return np.empty(0, np.int64)
+        time = self._interfaces.nanoseconds(interface, units)
+        if simple.any():
+            latest = np.maximum.accumulate(np.where(simple, -1, np.arange(len(time))))
+            time = np.where(latest < 0, self._last_time, time[latest])
+        self._last_time = int(time[-1])
+        return time
+
+
+def _no_records(data: Bytes) -> Records:
+    empty = np.empty(0, np.int64)
+    return Records(data=data, at=empty, captured=empty, wire=empty, time=empty, linktype=0)

@@ -1,0 +1,208 @@
+"""The entry of the capture stage: several captures as one sequence of packets in time order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from netpol.capture.decode import Item, decode
+from netpol.capture.fragments import FragmentTable
+from netpol.capture.packets import Limits, PacketBatch, Tally, Unreachables
+from netpol.capture.sources import Input, container_of, find_inputs
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from netpol.capture.records import BlockSize, Source
+    from netpol.capture.views import Ints
+
+_NO_TIME = np.iinfo(np.int64).min
+
+
+def read_packets(
+    paths: Sequence[Path | Literal["-"]], tally: Tally, limits: Limits | None = None
+) -> Iterator[PacketBatch | Unreachables]:
+    """Decodes captures: files, folders (searched to the bottom) and `-` for standard input; pcap or pcapng, plain, gzip or zstd.
+
+    One capture's packets come in its own order. Several captures are merged by time, exactly: by the latest time that each has
+    reached, then by the order of their first times and names, so the order of `paths` does not matter. Captures are opened when
+    their first packet is due.
+
+    Args:
+        paths: Where the captures are. A file that is named twice, or is also in a folder that is named, is read once.
+        tally: Counts what was read; complete when the iterator is exhausted.
+        limits: How much is held in memory at once.
+
+    Yields:
+        Batches of packets, and of what ICMP errors quote; none is empty.
+
+    Raises:
+        InputError: A path cannot be read, is no capture, or has no usable start. A capture that is cut off or damaged further on
+            is used up to that place, and noted in `tally.damaged`.
+    """
+    limits = limits or Limits()
+    streams = _first_seen(_captures(find_inputs(paths), tally), limits)
+    if len(streams) == 1:
+        for keyed in streams[0].batches(tally, lambda: limits.block, limits):
+            yield from (item.batch for item in keyed.items)
+        return
+    yield from _merge(streams, tally, limits)
+
+
+def _captures(inputs: Sequence[Input], tally: Tally) -> list[_Stream]:
+    """The inputs that are captures; files in folders that are none are passed over."""
+    streams = []
+    for each in inputs:
+        source = each.open()
+        try:
+            container_of(source, Tally())
+        except InputError:
+            source.close()
+            if each.named:
+                raise
+            tally.pass_over(each.place)
+            continue
+        keep = len(inputs) == 1 or not each.again
+        if not keep:
+            source.close()
+        streams.append(_Stream(each, source if keep else None))
+    if not streams:
+        where = tuple(dict.fromkeys(str(each.path.parent) for each in inputs if each.path))[:1]
+        raise InputError(
+            "none of the files is a capture", where=where, remedy="Give pcap or pcapng files, plain, .gz or .zst"
+        )
+    return streams
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """The batches of one block and the merge key of each record: the latest time reached, nanoseconds."""
+
+    items: list[Item]
+    keys: Ints
+
+
+class _Stream:
+    """One capture."""
+
+    def __init__(self, where: Input, source: Source | None) -> None:
+        self.where = where
+        self._source = source
+        self.first_time = _NO_TIME
+
+    def batches(self, tally: Tally, block: BlockSize, limits: Limits) -> Iterator[_Keyed]:
+        """Reads the capture from its start."""
+        source = self._source or self.where.open()
+        self._source = None
+        latest = _NO_TIME
+        fragments = FragmentTable(limits.fragment_table, tally)
+        try:
+            tally.captures += 1
+            for found in container_of(source, tally).records(source, block):
+                for begin in range(0, len(found), limits.rows):
+                    records = found.rows(begin, begin + limits.rows) if len(found) > limits.rows else found
+                    keys = np.maximum(np.maximum.accumulate(records.time), latest)
+                    latest = int(keys[-1])
+                    yield _Keyed(decode(records, fragments, tally), keys)
+        finally:
+            source.close()
+
+
+def _first_seen(streams: list[_Stream], limits: Limits) -> list[_Stream]:
+    """The captures in the order of their first times, then names; one that cannot be opened twice comes first."""
+    if len(streams) > 1:
+        for stream in streams:
+            if stream.where.again:
+                for keyed in stream.batches(Tally(), lambda: limits.smallest_block, limits):
+                    stream.first_time = int(keyed.keys[0])
+                    break
+    return sorted(streams, key=lambda stream: (stream.first_time, stream.where.place))
+
+
+class _Open:
+    """A capture that is being merged: one block of it is held."""
+
+    def __init__(self, index: int, batches: Iterator[_Keyed]) -> None:
+        self.index = index
+        self.latest = _NO_TIME
+        self._batches = batches
+        self._held: list[Item] = []
+
+    def refill(self) -> bool:
+        """Holds the next block with packets in it, if there is one; `Item.rows` become merge keys."""
+        for keyed in self._batches:
+            if keyed.items:
+                self._held = [Item(item.batch, keyed.keys[item.rows]) for item in keyed.items]
+                self.latest = int(keyed.keys[-1])
+                return True
+        return False
+
+    def take(self, until: int, *, inclusive: bool) -> list[Item]:
+        """Removes what comes before the merge key `until`, or at it."""
+        taken, kept = [], []
+        for item in self._held:
+            cut = int(np.searchsorted(item.rows, until, side="right" if inclusive else "left"))
+            if cut:
+                taken.append(_slice(item, slice(0, cut)))
+            if cut < len(item.rows):
+                kept.append(_slice(item, slice(cut, None)))
+        self._held = kept
+        return taken
+
+
+def _merge(streams: Sequence[_Stream], tally: Tally, limits: Limits) -> Iterator[PacketBatch | Unreachables]:
+    """Emits up to the earliest place that some open capture has reached, then reads on there.
+
+    At the same merge key the earlier capture goes first, so of the captures that have reached that key only those up to the one
+    that is read on may give what they have at it.
+    """
+    waiting = list(reversed(list(enumerate(streams))))
+    running: list[_Open] = []
+
+    def block() -> int:
+        return max(limits.smallest_block, min(limits.block, limits.open_blocks // max(1, len(running))))
+
+    while waiting or running:
+        due = min(running, key=lambda each: (each.latest, each.index), default=None)
+        if due is None or (waiting and waiting[-1][1].first_time <= due.latest):
+            index, stream = waiting.pop()
+            due = _Open(index, stream.batches(tally, block, limits))
+            running.append(due)
+        else:
+            running.sort(key=lambda each: each.index)
+            yield from _in_order(
+                [item for each in running for item in each.take(due.latest, inclusive=each.index <= due.index)]
+            )
+        if not due.refill():
+            running.remove(due)
+
+
+def _in_order(items: Sequence[Item]) -> Iterator[PacketBatch | Unreachables]:
+    """The batches of several captures as one of each kind."""
+    for kind in (PacketBatch, Unreachables):
+        for family in (4, 6):
+            parts = [item for item in items if isinstance(item.batch, kind) and item.batch.family == family]
+            if len(parts) == 1:
+                yield parts[0].batch
+            elif parts:
+                order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
+                yield _columns(
+                    parts[0].batch,
+                    lambda name, parts=parts, order=order: np.concatenate(  # type: ignore[misc]
+                        [getattr(part.batch, name) for part in parts]
+                    )[order],
+                )
+
+
+def _slice(item: Item, part: slice) -> Item:
+    return Item(_columns(item.batch, lambda name: getattr(item.batch, name)[part]), item.rows[part])
+
+
+def _columns(like: PacketBatch | Unreachables, column: Callable[[str], Any]) -> PacketBatch | Unreachables:
+    """A batch of the same kind and family with other columns."""
+    columns = {each.name: column(each.name) for each in fields(like) if each.name != "family"}
+    return type(like)(family=like.family, **columns)

@@ -1,0 +1,34 @@
+"""Overlapping views on bytes: header fields of many packets are fetched with one fancy index each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Structured = NDArray[Any]
+
+PAD = 256
+"""So many bytes behind the valid part of a block may be fetched (never used), so that no fetch needs a bounds check."""
+
+
+def fetch(data: Bytes, at: Ints, layout: np.dtype[Any]) -> Structured:
+    """The structures of `layout` that start at the byte positions `at`.
+
+    A view with one element per byte is indexed as opaque bytes, which copies each header in one go instead of field by field.
+
+    Args:
+        data: uint8[m], contiguous.
+        at: int64[n], each at most m - layout.itemsize.
+        layout: Structured or plain; its fields may have any byte order.
+
+    Returns:
+        layout[n], contiguous.
+    """
+    size = layout.itemsize
+    overlapping = np.ndarray((len(data) - size + 1,), f"V{size}", data.data, strides=(1,))
+    return overlapping[at].view(layout)
