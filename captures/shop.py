@@ -7,6 +7,9 @@ of a minute, records on both nodes, and writes
     samples/shop/cluster.yaml                      the cluster at the end, as kubectl would print it
     samples/shop/truth.json                        who connected to what, by the word of the programs that did it
 
+With `--policies DIR` the nodes enforce the NetworkPolicies in a folder from the start: what the programs then report is
+the kernel's verdict on them.
+
 All traffic stays inside namespaces that the run makes and removes; two runs at once do not meet.
 """
 
@@ -20,6 +23,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from shoplab.enforce import read_policies
 from shoplab.manifests import moment, snapshot
 from shoplab.network import Lab
 from shoplab.scenario import Scenario
@@ -36,12 +40,17 @@ def main() -> None:
     parser.add_argument(
         "--samples", type=Path, default=_ROOT / "samples" / "shop", help="folder for snapshot and truth"
     )
+    parser.add_argument(
+        "--policies", type=Path, help="folder of NetworkPolicies to enforce; name other folders with it"
+    )
     options = parser.parse_args()
+    if options.policies and _ROOT in (options.captures.parents[1], options.samples.parents[1]):
+        parser.error("--policies changes what happens: keep it out of the sample files with --captures and --samples")
     if os.geteuid():
         sys.exit("shop.py: network namespaces need root: run it with sudo")
     signal.signal(signal.SIGTERM, _leave)  # so that the lab is taken down before the process ends
     with Lab() as lab:
-        scenario = Scenario(lab)
+        scenario = Scenario(lab, read_policies(options.policies) if options.policies else None)
         scenario.play(options.captures)
     options.samples.mkdir(parents=True, exist_ok=True)
     (options.samples / "cluster.yaml").write_text(snapshot(scenario.times))

@@ -208,7 +208,8 @@ class Lab:
         self._ip(node.name, f"addr add {node.address}/24 dev eth0")
         self._ip(node.name, "link set eth0 up")
         self._ip(node.name, "route add default via 192.0.2.1")
-        self._ip(node.name, "link add cni0 mtu 1450 type bridge")
+        # An address of its own: a bridge otherwise takes its lowest port's, and loses it when that pod goes away.
+        self._ip(node.name, f"link add cni0 address 0a:58:0a:f4:{node.number:02x}:01 mtu 1450 type bridge")
         self._ip(node.name, f"addr add {node.bridge}/24 dev cni0")
         self._ip(node.name, f"addr add fd00:10:244:{node.number}::1/64 dev cni0 nodad")
         self._ip(node.name, "link set cni0 up")

@@ -23,14 +23,17 @@ from shoplab.description import (
     all_pods,
     pods_of,
 )
+from shoplab.enforce import Enforcer
 from shoplab.programs import Client, start_servers
 from shoplab.recording import Recording
 from shoplab.truth import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from shoplab.description import Pod, Workload
+    from shoplab.enforce import Policy
     from shoplab.network import Lab
 
 _API_PODS = pods_of(API)
@@ -54,25 +57,28 @@ class Times:
 
 
 class Scenario:
-    """Drives one lab from its first server to its last packet."""
+    """Drives one lab from its first server to its last packet, under policies if there are any."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, policies: Sequence[Policy] | None = None) -> None:
         self._lab = lab
+        self._policies = policies
+        self._standing = [pod for pod in all_pods() if pod.workload not in _JOBS and not pod.workload.host_network]
         self.times = Times()
         self.ledger = Ledger(lab)
 
     def play(self, captures: Path) -> None:
         """Build the shop, open what is older than the capture, record the rest into the folder."""
         lab = self._lab
-        standing = [pod for pod in all_pods() if pod.workload not in _JOBS and not pod.workload.host_network]
-        lab.build(standing)
+        lab.build(self._standing)
+        self._enforcer = None if self._policies is None else Enforcer(lab, self._policies)
+        self._enforce()
         start_servers(lab)
         self._kubelets = {node: Client(lab, node.name) for node in NODES}
         self._prometheus = Client(lab, _PROMETHEUS_POD.key)
         self._shell = Client(lab, _WEB_POD.key)
         self._shoppers = Client(lab, "shoppers")
         self._older_than_the_capture()
-        with Recording(lab, captures, standing):
+        with Recording(lab, captures, self._standing):
             self.times.started = datetime.now(UTC)
             self._business()
             self._job(_REPORT_POD, "use-vc")
@@ -82,6 +88,11 @@ class Scenario:
             self._scan()
             self._after_the_scan()
             self.times.ended = datetime.now(UTC)
+
+    def _enforce(self, *jobs: Pod) -> None:
+        """Policies follow the pods that are there."""
+        if self._enforcer is not None:
+            self._enforcer.apply([*self._standing, *jobs])
 
     def _older_than_the_capture(self) -> None:
         """The API's pools are open already; add a scrape kept alive and a conversation without a declared port."""
@@ -94,8 +105,11 @@ class Scenario:
         self._prometheus("use", name="scrape", path="/metrics")
         self._shell("listen", name="shell", host=_WEB_POD.address, port=46789)
         answer = self._prometheus("dial", name="shell", host=_WEB_POD.address, port=46789, from_port=45678)
-        self.ledger.answer(str(PROMETHEUS), answer, "noise", "midstream")
-        self._shell("accept", name="shell")
+        outcomes = {"established": "midstream", "refused": "refused"}
+        self.ledger.answer(str(PROMETHEUS), answer, "noise", outcomes[answer["records"][0]["outcome"]])
+        self._talking = answer["records"][0]["outcome"] == "established"
+        if self._talking:
+            self._shell("accept", name="shell")
 
     def _business(self) -> None:
         """Shoppers look, buy and ask for what is not there; the kubelets and Prometheus do their rounds."""
@@ -138,6 +152,7 @@ class Scenario:
         """One run of a CronJob: a pod that comes, works, and gives its address back."""
         started = datetime.now(UTC)
         self._lab.add_pod(pod, resolver_options=resolver_options)
+        self._enforce(pod)
         client = Client(self._lab, pod.key)
         source = str(pod.workload)
         if pod is _REPORT_POD:
@@ -155,6 +170,7 @@ class Scenario:
         client.close()
         self.ledger.read_dns(pod, over_tcp=bool(resolver_options))
         self._lab.remove_pod(pod)
+        self._enforce()
         self.times.runs[pod.workload.name] = started, datetime.now(UTC)
 
     def _scan(self) -> None:
@@ -169,6 +185,8 @@ class Scenario:
 
     def _mutter(self) -> None:
         """Both sides of the nameless conversation say something, neither of them on a declared port."""
+        if not self._talking:
+            return
         for speaker, hearer in ((self._shell, self._prometheus), (self._prometheus, self._shell)):
             speaker("say", name="shell", text="still there?\n")
             hearer("hear", name="shell")

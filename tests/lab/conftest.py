@@ -10,10 +10,13 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAMS = (
@@ -146,12 +149,24 @@ def shop(request: pytest.FixtureRequest, shipped: Shop, tmp_path_factory: pytest
     why_not = _cannot_build()
     if why_not:
         pytest.skip(why_not)
-    folder = tmp_path_factory.mktemp("shop")
-    fresh = Shop(folder / "captures", folder / "samples")
-    script = _ROOT / "captures" / "shop.py"
-    options = ["--captures", str(fresh.captures), "--samples", str(fresh.samples)]
-    subprocess.run([sys.executable, str(script), *options], check=True, timeout=180)
-    return fresh
+    return _play(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def play_under(tmp_path: Path) -> Callable[[Path], Shop]:
+    """Runs the shop under a folder of policies that the kernel enforces; CalledProcessError when it cannot work."""
+    why_not = _cannot_build()
+    if why_not:
+        pytest.skip(why_not)
+    return lambda policies: _play(tmp_path / "shop", "--policies", str(policies))
+
+
+def _play(folder: Path, *more: str) -> Shop:
+    shop = Shop(folder / "captures", folder / "samples")
+    command = [sys.executable, str(_ROOT / "captures" / "shop.py"), *more]
+    options = ["--captures", str(shop.captures), "--samples", str(shop.samples)]
+    subprocess.run([*command, *options], check=True, timeout=180, capture_output=True, text=True)
+    return shop
 
 
 def _cannot_build() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Packet, Shop
+    from tests.lab.conftest import Packet, Shop
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 POD, OUTSIDE, NODE, VIRTUAL = range(4)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from conftest import Shop
+    from tests.lab.conftest import Shop
 
 Rule = dict[str, Any]
 Edge = tuple[str, str, str, int]

@@ -26,12 +26,13 @@ def _resolve(host: str, port: int) -> str:
     return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
 
 
-def _dial(address: str, port: int, *, bind: str = "", timeout: float = 5.0) -> tuple[socket.socket | None, _Answer]:
+def _dial(
+    address: str, port: int, *, bind: tuple[str, int] | None = None, timeout: float = 5.0
+) -> tuple[socket.socket | None, _Answer]:
     """Open a TCP connection; the socket when there is one, and the record of the attempt."""
     record: _Answer = {"remote": [address, port], "protocol": "TCP"}
-    source = (bind, 0) if bind else None
     try:
-        connection = socket.create_connection((address, port), timeout, source_address=source)
+        connection = socket.create_connection((address, port), timeout, source_address=bind)
     except ConnectionRefusedError:
         return None, {**record, "outcome": "refused"}
     except TimeoutError:
@@ -40,9 +41,10 @@ def _dial(address: str, port: int, *, bind: str = "", timeout: float = 5.0) -> t
 
 
 def http_request(order: _Answer) -> _Answer:
-    """One request on a connection of its own."""
+    """One request on a connection of its own; status 0 when no answer comes."""
     address = _resolve(order["host"], order["port"])
-    connection, record = _dial(address, order["port"], bind=order.get("bind", ""))
+    bind = (order["bind"], 0) if "bind" in order else None
+    connection, record = _dial(address, order["port"], bind=bind)
     if connection is None:
         return {"records": [record]}
     if order.get("tls"):
@@ -52,10 +54,14 @@ def http_request(order: _Answer) -> _Answer:
     client = http.client.HTTPConnection(order["host"], order["port"])
     client.sock = connection
     client.request(order.get("method", "GET"), order.get("path", "/"), order.get("body"), {"Connection": "close"})
-    status = client.getresponse()
-    status.read()
-    client.close()
-    return {"records": [record], "status": status.status}
+    try:
+        response = client.getresponse()
+        response.read()
+    except TimeoutError:
+        return {"records": [record], "status": 0}
+    finally:
+        client.close()
+    return {"records": [record], "status": response.status}
 
 
 def keep(order: _Answer) -> _Answer:
@@ -115,12 +121,10 @@ def accept(order: _Answer) -> _Answer:
 
 def dial(order: _Answer) -> _Answer:
     """Open a conversation from a port of one's choice."""
-    connection, record = (
-        socket.create_connection((order["host"], order["port"]), 5, ("", order["from_port"])),
-        "established",
-    )
-    _talks[order["name"]] = connection
-    return {"records": [{"remote": [order["host"], order["port"]], "protocol": "TCP", "outcome": record}]}
+    connection, record = _dial(order["host"], order["port"], bind=("", order["from_port"]))
+    if connection is not None:
+        _talks[order["name"]] = connection
+    return {"records": [record]}
 
 
 def say(order: _Answer) -> _Answer:
