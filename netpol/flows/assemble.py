@@ -1,0 +1,106 @@
+"""The stage as a whole: packets in, a table of flows out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netpol.capture.packets import PacketBatch, Unreachables
+from netpol.flows.connections import ConnectionTable
+from netpol.flows.evidence import UNDECIDED, directions, has_port, outcomes
+from netpol.flows.limits import Limits
+from netpol.flows.pieces import pieces_of, pieces_of_quotes
+from netpol.flows.records import Records
+from netpol.flows.rows import Rows, RowStore, rows_of
+from netpol.flows.table import FlowTable
+from netpol.flows.undecided import Servers, Undecided
+from netpol.flows.views import data_both_ways, folded, swapped
+from netpol.model.flow import Direction, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from netpol.flows.knowledge import Knowledge
+
+
+def assemble(
+    items: Iterable[PacketBatch | Unreachables],
+    *,
+    knowledge: Knowledge | None = None,
+    limits: Limits | None = None,
+) -> FlowTable:
+    """All flows of the packets.
+
+    Every packet is in exactly one row, however the packets were cut into batches.
+
+    Args:
+        items: Batches in the order of time, as near as the captures allow.
+        knowledge: What the cluster knows about addresses and ports; without it only the packets speak.
+        limits: Bounds of what is held in memory.
+    """
+    assembly = _Assembly(knowledge, limits or Limits())
+    for item in items:
+        assembly.take(item)
+    return assembly.finish()
+
+
+class _Assembly:
+    """Connections that are over go on to outcome, direction and rows while packets still come."""
+
+    def __init__(self, knowledge: Knowledge | None, limits: Limits) -> None:
+        self._knowledge = knowledge
+        self._table = ConnectionTable(limits, knowledge)
+        self._servers = Servers(limits.servers)
+        self._undecided = Undecided(limits.undecided, self._servers)
+        self._rows = RowStore(limits.rows)
+        self._quotes_of_nothing = 0
+
+    def take(self, item: PacketBatch | Unreachables) -> None:
+        pieces = pieces_of(item) if isinstance(item, PacketBatch) else pieces_of_quotes(item)
+        for records in self._table.add(pieces):
+            self._close(records)
+
+    def finish(self) -> FlowTable:
+        self._close(self._table.rest())
+        self._decide(self._undecided.rest())
+        rows, file, count = self._rows.result()
+        notes = {
+            "connections closed early, too many at once": self._table.closed_early,
+            "connections without a handshake decided early, too many at once": self._undecided.decided_early,
+            "servers forgotten, too many": self._servers.forgotten,
+            "unreachables about packets that were not captured": self._quotes_of_nothing,
+        }
+        return FlowTable(rows, file=file, count=count, notes={note: number for note, number in notes.items() if number})
+
+    def _close(self, records: Records) -> None:
+        real = records["packets"] > 0
+        self._quotes_of_nothing += int((~real).sum())
+        records = folded(records[real], self._knowledge)
+        outcome = outcomes(records)
+        direction, swap = directions(records, outcome, self._knowledge)
+        records = swapped(records, swap)
+        shown = np.isin(outcome, [Outcome.ESTABLISHED]) & (direction == Direction.SYN) & has_port(records["protocol"])
+        self._servers.add(records[shown])
+        waits = direction == UNDECIDED
+        self._store(records[~waits], outcome[~waits], direction[~waits])
+        self._decide(self._undecided.add(records[waits]))
+
+    def _decide(self, records: Records) -> None:
+        outcome = outcomes(records)
+        records, direction = self._undecided.decide(records)
+        self._store(records, outcome, direction)
+
+    def _store(self, records: Records, outcome: NDArray[np.uint8], direction: NDArray[np.uint8]) -> None:
+        rows = rows_of(records, outcome, direction, data_both_ways(records))
+        if self._knowledge is not None:
+            _name_tenants(rows, self._knowledge)
+        self._rows.add(rows)
+
+
+def _name_tenants(rows: Rows, knowledge: Knowledge) -> None:
+    for end in ("client", "server"):
+        address = np.stack([rows[f"{end}_high"], rows[end]], axis=1)
+        rows[f"{end}_tenancy"] = knowledge.tenancies(rows["family"], address, rows["first"], rows["last"])

@@ -1,0 +1,225 @@
+"""One connection captured at several points is one connection.
+
+Netfilter's address translation leaves TCP's sequence numbers alone, so the two initial sequence numbers name a connection on the
+client's node and on the server's, before and after DNAT and SNAT, inside a tunnel and outside; SCTP's initiate tags do the same. Each record
+here is what was seen of it under one 5-tuple: a view.
+
+Which view is nearer to the client is read off each view's own clock: between the SYN and the SYN-ACK lies the way to the server and back,
+so the gap is larger the nearer the capture point is to the client. Clocks of different nodes are never compared unless that leaves a tie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from netpol.flows.limits import EARLY, SILENCE
+from netpol.flows.records import DATA, FROM_HIGH, HIGH_CLIENT, LOW_CLIENT, NEVER, NO_CLIENT, Records, opened
+from netpol.model.flow import ICMP, ICMPV6, TCP, UDP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from netpol.flows.knowledge import Knowledge
+
+ASKER, ANSWERER = 3, 2
+"""Stand in the place of ICMP's ports, so that a request and its reply meet, and two hosts that ask each other do not."""
+
+_MOST_ATTEMPTS: Final = 3
+"""More 5-tuples than this with one client port and sequence number are a scan (nmap probes so), not views of one attempt."""
+
+
+def client_first(records: Records, knowledge: Knowledge | None) -> Records:
+    """The same records with the presumed client as the low end: who opened it, else who sent first; never a virtual address alone."""
+    swap = (records["side"] == HIGH_CLIENT) | ((records["side"] == NO_CLIENT) & records["opened_high"])
+    icmp = (records["protocol"] == ICMP) | (records["protocol"] == ICMPV6)
+    swap = np.where(icmp, records["high_port"] == ASKER, swap)
+    if knowledge is not None:
+        loose = np.flatnonzero(~opened(records))
+        low, high = (virtual_ends(records[loose], end, knowledge) for end in ("low", "high"))
+        swap[loose[low & ~high]] = True
+        swap[loose[high & ~low]] = False
+    return swapped(records, swap)
+
+
+def swapped(records: Records, swap: NDArray[np.bool_]) -> Records:
+    """The same records, the chosen ones with their ends exchanged."""
+    if not swap.any():
+        return records
+    result = records.copy()
+    for one, other in (("low_high", "high_high"), ("low", "high"), ("low_port", "high_port")):
+        result[one][swap], result[other][swap] = records[other][swap], records[one][swap]
+    events = records["events"][swap]
+    result["events"][swap] = events >> np.uint16(FROM_HIGH) | events << np.uint16(FROM_HIGH)
+    result["opened_high"][swap] = ~records["opened_high"][swap]
+    sides = np.array([HIGH_CLIENT, LOW_CLIENT, NO_CLIENT], np.uint8)
+    result["side"][swap] = sides[records["side"][swap]]
+    return result
+
+
+def virtual_ends(records: Records, end: str, knowledge: Knowledge) -> NDArray[np.bool_]:
+    """bool[n]: the address of the `low` or `high` end is a Service's."""
+    return knowledge.virtual(records["family"], addresses(records, end))
+
+
+def addresses(records: Records, end: str) -> NDArray[np.uint64]:
+    """uint64[n, 2]: addresses of the `low` or `high` ends."""
+    return np.stack([records[f"{end}_high"], records[end]], axis=1)
+
+
+def kept_together(table: Records, staying: NDArray[np.bool_], knowledge: Knowledge | None) -> NDArray[np.bool_]:
+    """bool[n]: records that are views of the same connection as one that stays."""
+    labels = _labels(client_first(table, knowledge), knowledge)
+    stays = np.zeros(len(table), np.bool_)
+    stays[labels[staying]] = True
+    return stays[labels]
+
+
+def folded(records: Records, knowledge: Knowledge | None) -> Records:
+    """One record per connection, the client as its low end.
+
+    The client is the one that the view nearest to the client shows, the server the one that the view nearest to the server shows; a
+    Service's virtual address gives way to any other. Packets and bytes of all views are added up.
+    """
+    records = client_first(records, knowledge)
+    labels = _labels(records, knowledge)
+    counts = np.bincount(labels, minlength=len(records))
+    if not np.any(counts > 1):
+        return records
+    alone = counts[labels] == 1
+    several = records[~alone]
+    return np.concatenate([records[alone], _merged(several, labels[~alone], knowledge)])
+
+
+def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | None) -> Records:
+    known = (views["syn"] != NEVER) & (views["synack"] != NEVER)
+    gap = np.where(known, views["synack"] - views["syn"], -1)
+    low = [views[name] for name in ("low_port", "low", "low_high")]
+    high = [views[name] for name in ("high_port", "high", "high_high")]
+    virtual = np.zeros(len(views), np.bool_) if knowledge is None else virtual_ends(views, "high", knowledge)
+    by_client = np.lexsort((*high, *low, views["syn"], -gap, labels))
+    by_server = np.lexsort((*low, *high, -views["syn"], np.where(known, gap, NEVER), virtual, labels))
+    ordered = labels[by_client]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    rows = views[by_client]
+    result = rows[starts]
+    at_server = views[by_server][starts]
+    for name in ("high_high", "high", "high_port"):
+        result[name] = at_server[name]
+    for name, reduction in (
+        ("packets", np.add),
+        ("bytes", np.add),
+        ("events", np.bitwise_or),
+        ("first", np.minimum),
+        ("last", np.maximum),
+        ("early", np.logical_or),
+    ):
+        result[name] = reduction.reduceat(rows[name], starts)
+    return result
+
+
+def _labels(records: Records, knowledge: Knowledge | None) -> NDArray[np.intp]:
+    """intp[n]: views of one connection have the same number, that of one of them."""
+    labels = np.arange(len(records))
+    _label_handshakes(records, labels)
+    _label_attempts(records, labels)
+    if knowledge is not None:
+        _label_virtual(records, labels, knowledge)
+    return labels
+
+
+def _label_handshakes(records: Records, labels: NDArray[np.intp]) -> None:
+    rows = np.flatnonzero(records["synack"] != NEVER)
+    names = records["client_isn"][rows].astype(np.uint64) << np.uint64(32) | records["server_isn"][rows]
+    alike = _repeated(names)
+    rows, names = rows[alike], names[alike]
+    if not len(rows):
+        return
+    order = np.lexsort((records["first"][rows], records["protocol"][rows], names))
+    rows, names = rows[order], names[order]
+    new = np.ones(len(rows), np.bool_)
+    first, protocol = records["first"][rows], records["protocol"][rows]
+    new[1:] = (names[1:] != names[:-1]) | (protocol[1:] != protocol[:-1]) | (first[1:] - first[:-1] > SILENCE)
+    labels[rows] = rows[new][np.cumsum(new) - 1]
+
+
+def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:
+    """A SYN that was translated on its way and never answered: same client, same number, another server address, at the same moment."""
+    rows = np.flatnonzero((records["syn"] != NEVER) & (records["protocol"] == TCP))
+    names = records["low"][rows] ^ records["low_high"][rows] * np.uint64(0x9E3779B97F4A7C15)
+    names = names * np.uint64(0xC2B2AE3D27D4EB4F) ^ records["client_isn"][rows].astype(np.uint64) << np.uint64(16)
+    names ^= records["low_port"][rows]
+    alike = _repeated(names)
+    rows = rows[alike]
+    if not len(rows):
+        return
+    keys = [records[name][rows] for name in ("client_isn", "low_port", "low", "low_high")]
+    order = np.lexsort((records["syn"][rows], *keys))
+    rows = rows[order]
+    new = np.ones(len(rows), np.bool_)
+    syn = records["syn"][rows]
+    new[1:] = syn[1:] - syn[:-1] > EARLY
+    for key in keys:
+        ordered = key[order]
+        new[1:] |= ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(new)
+    group = np.cumsum(new) - 1
+    size = np.bincount(group)
+    unanswered = records["synack"][rows] == NEVER
+    addresses_differ = np.minimum.reduceat(records["high"][rows], starts) != np.maximum.reduceat(
+        records["high"][rows], starts
+    )
+    answered = np.add.reduceat((~unanswered).astype(np.intp), starts)
+    usable = ((size > 1) & (size <= _MOST_ATTEMPTS) & addresses_differ & (answered <= 1))[group]
+    # An answered view lends its number, so that views folded by their handshake stay together.
+    target = np.maximum.reduceat(np.where(unanswered, -1, labels[rows]), starts)
+    target = np.where(target >= 0, target, rows[starts])
+    labels[rows[usable]] = target[group][usable]
+
+
+def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowledge) -> None:
+    """A conversation without sequence numbers to name it, with a Service's address: another of the same client's at the same time is it."""
+    loose = (records["protocol"] == UDP) | ((records["protocol"] == TCP) & ~opened(records))
+    rows = np.flatnonzero(loose)
+    if not len(rows):
+        return
+    virtual = virtual_ends(records[rows], "high", knowledge)
+    if not virtual.any():
+        return
+    keys = [records[name][rows] for name in ("low_port", "low", "low_high", "protocol")]
+    order = np.lexsort((records["first"][rows], *keys))
+    rows, virtual = rows[order], virtual[order]
+    same = np.ones(len(rows) - 1, np.bool_)
+    for key in keys:
+        ordered = key[order]
+        same &= ordered[1:] == ordered[:-1]
+    first, last = records["first"][rows], records["last"][rows]
+    same &= (virtual[1:] != virtual[:-1]) & (first[1:] <= last[:-1])
+    distance = np.where(same, first[1:] - first[:-1], NEVER)
+    before = np.append(NEVER, distance)
+    after = np.append(distance, NEVER)
+    nearest = np.minimum(before, after)
+    chosen = np.flatnonzero(virtual & (nearest != NEVER))
+    partner = np.where(before[chosen] <= after[chosen], chosen - 1, chosen + 1)
+    labels[rows[chosen]] = labels[rows[partner]]
+
+
+def _repeated(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """bool[n]: the name is there more than once."""
+    if len(names) < 2:
+        return np.zeros(len(names), np.bool_)
+    ordered = np.sort(names)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(len(names), np.bool_)
+    at = np.minimum(np.searchsorted(twice, names), len(twice) - 1)
+    result: NDArray[np.bool_] = twice[at] == names
+    return result
+
+
+def data_both_ways(records: Records) -> NDArray[np.bool_]:
+    """bool[n]: payload went both ways."""
+    both = np.uint16(DATA << FROM_HIGH | DATA)
+    result: NDArray[np.bool_] = (records["events"] & both) == both
+    return result
