@@ -105,13 +105,15 @@ class _Resolver:
         if len(names) > 1:
             owners = tuple(f"service {name}" for name in names)
             return "", (Destination(AmbiguousEnd(flow.server, owners), flow.port),)
-        found: dict[Destination, None] = {}
-        for service, port in candidates:
-            found.update(dict.fromkeys(self._targets(service, port, flow.server.version, span)))
+        found = {
+            _destination_order(target): target
+            for service, port in candidates
+            for target in self._targets(service, port, flow.server.version, span)
+        }
         if not found:
             end = server if isinstance(server, ServiceEnd) else ServiceEnd(*names[0].split("/", 1))
             return names[0], (Destination(end, flow.port),)
-        return names[0], tuple(found)
+        return names[0], tuple(found[key] for key in sorted(found))
 
     @staticmethod
     def _name(server: End) -> str:
@@ -119,8 +121,7 @@ class _Resolver:
 
     def _targets(self, service: Service, port: ServicePort, version: int, span: _Span) -> Iterator[Destination]:
         """The endpoints that were there at the time, or else the pods that the selector matches."""
-        found = sorted(self._endpoints(service, port, version, span), key=_destination_order)
-        yield from found or sorted(self._selected(service, port, version, span), key=_destination_order)
+        yield from list(self._endpoints(service, port, version, span)) or self._selected(service, port, version, span)
 
     def _endpoints(self, service: Service, port: ServicePort, version: int, span: _Span) -> Iterator[Destination]:
         for endpoint in service.endpoints:
