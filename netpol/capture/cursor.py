@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netpol.capture.views import Bytes, Ints, Mask, Structured, fetch
+from netpol.capture.views import HEAD, Bytes, Ints, Mask, Structured, fetch
 
 if TYPE_CHECKING:
     from netpol.capture.packets import Tally
@@ -30,6 +30,7 @@ class Cursor:
         end: Behind the last captured byte that belongs to it, at most.
         wire_end: The same on the wire. Beyond `end` where the capture's snapshot length cut the packet.
         depth: How many tunnels were opened to get here.
+        offset: Bytes from the start of the frame, where that is the same for all.
     """
 
     rows: Ints
@@ -37,17 +38,19 @@ class Cursor:
     end: Ints
     wire_end: Ints
     depth: int = 0
+    offset: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, mask: Mask) -> Cursor:
         """The packets of the mask."""
-        return Cursor(self.rows[mask], self.at[mask], self.end[mask], self.wire_end[mask], self.depth)
+        return Cursor(self.rows[mask], self.at[mask], self.end[mask], self.wire_end[mask], self.depth, self.offset)
 
     def moved(self, by: Ints | int, *, deeper: int = 0) -> Cursor:
         """The same packets, `by` bytes further."""
-        return Cursor(self.rows, self.at + by, self.end, self.wire_end, self.depth + deeper)
+        offset = self.offset + by if self.offset is not None and isinstance(by, int) else None
+        return Cursor(self.rows, self.at + by, self.end, self.wire_end, self.depth + deeper, offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class Block:
     """One block of records while it is decoded: packets move from the queue to the results, or are dropped and counted."""
 
     data: Bytes
+    heads: Bytes
     tally: Tally
     frames: list[tuple[int, Cursor]] = field(default_factory=list)
     """Frames of a LINKTYPE_ still to decode."""
@@ -148,9 +152,17 @@ class Block:
     quoted: list[Quoted] = field(default_factory=list)
     fragments: list[FragmentPart] = field(default_factory=list)
 
-    def fetch(self, at: Ints, layout: np.dtype[np.void]) -> Structured:
+    def fetch(self, at: Ints, layout: np.dtype[Any]) -> Structured:
         """The structures at `at`, wherever those are: positions behind the data read as some place inside."""
         return fetch(self.data, at, layout)
+
+    def look(self, cursor: Cursor, layout: np.dtype[Any], ahead: int = 0) -> Structured:
+        """The structures at the cursor, or `ahead` bytes further; from the fetched heads of the frames where possible."""
+        start = None if cursor.offset is None else cursor.offset + ahead
+        if start is None or start + layout.itemsize > HEAD:
+            return fetch(self.data, cursor.at + ahead, layout)
+        heads = self.heads if len(cursor) == len(self.heads) else self.heads[cursor.rows]
+        return heads[:, start : start + layout.itemsize].view(layout)[:, 0]
 
     def drop(self, reason: str, count: int | np.intp) -> None:
         """Counts packets that are given up."""

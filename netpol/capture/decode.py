@@ -41,12 +41,13 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
         At most one batch of packets and one of quoted packets for each address family, none empty.
     """
     tally.packets += len(records)
-    block = Block(records.data, tally)
+    block = Block(records.data, records.heads, tally)
     cursor = Cursor(
         rows=np.arange(len(records)),
         at=records.at,
         end=records.at + records.captured,
         wire_end=records.at + np.maximum(records.wire, records.captured),
+        offset=0,
     )
     if isinstance(records.linktype, int):
         block.frames.append((records.linktype, cursor))

@@ -17,7 +17,7 @@ from netpol.capture.views import Ints
 
 LANES = 256
 SHORTEST_LANE = 4096
-_SEARCH = (1024, 8192, 65536)
+_SEARCH = (768, 1280, 2048, 16384, 65536)
 _STEPS_BETWEEN_CHECKS = 8
 _MOST_STEPS = 8192
 _FEWEST_LANES = 6
@@ -60,7 +60,7 @@ def walk(chain: Chain, start: int, stop: int) -> Ints:
     inside = steps[:-1] < limits
     counts = np.count_nonzero(inside, axis=0)
     ends = steps[counts, np.arange(len(starts))]
-    if np.array_equal(ends[:-1], starts[1:]):
+    if np.array_equal(ends, limits):
         return steps[:-1].T[inside.T]
     return _join(chain, steps, counts, ends, starts, stop)
 
@@ -73,14 +73,14 @@ def _guess_starts(chain: Chain, start: int, stop: int) -> Ints:
     length = (stop - start) // lanes
     places = start + np.arange(1, lanes, dtype=np.int64) * length
     found = np.full(lanes - 1, -1, np.int64)
+    searched = 0
     for span in _SEARCH:
-        open_lanes = np.flatnonzero(found < 0)
-        open_lanes = open_lanes[places[open_lanes] + span <= stop]
-        if not len(open_lanes):
+        begin = places + searched
+        searched += span
+        missing = np.flatnonzero((found < 0) & (begin + span <= stop))
+        if not len(missing) or searched > length:
             break
-        found[open_lanes] = chain.guess(places[open_lanes], min(span, length), stop)
-        if span >= length:
-            break
+        found[missing] = chain.guess(begin[missing], span, stop)
     return np.unique(np.append(found[found >= 0], start))
 
 
@@ -92,11 +92,12 @@ def _walk_lanes(chain: Chain, starts: Ints, limits: Ints, stop: int) -> Ints:
     steps = np.empty((64, len(starts)), np.int64)
     steps[0] = at = starts
     count = 1
+    last = np.full(len(starts), stop)
     while True:
         if count + _STEPS_BETWEEN_CHECKS > len(steps):
             steps = np.concatenate([steps, np.empty_like(steps)])
         for row in range(count, count + _STEPS_BETWEEN_CHECKS):
-            at = np.minimum(chain.step(at), stop, out=steps[row])
+            at = np.minimum(chain.step(at), last, out=steps[row])
         count += _STEPS_BETWEEN_CHECKS
         if count > _MOST_STEPS or (at >= limits).all():
             return steps[:count]

@@ -85,7 +85,7 @@ def _typed(block: Block, cursor: Cursor, *, type_at: int, header: int) -> None:
     held = block.held(cursor, header, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    by_ethertype(block, cursor.moved(header), block.fetch(cursor.at + type_at, _SHORT), 0)
+    by_ethertype(block, cursor.moved(header), block.look(cursor, _SHORT, type_at), 0)
 
 
 def by_ethertype(block: Block, cursor: Cursor, ethertype: Ints, tags: int) -> None:
@@ -132,7 +132,7 @@ def _vlan(block: Block, cursor: Cursor, tags: int) -> None:
     held = block.held(cursor, 4, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    by_ethertype(block, cursor.moved(4), block.fetch(cursor.at + 2, _SHORT), tags + 1)
+    by_ethertype(block, cursor.moved(4), block.look(cursor, _SHORT, 2), tags + 1)
 
 
 def _llc(block: Block, cursor: Cursor, tags: int) -> None:
@@ -140,7 +140,7 @@ def _llc(block: Block, cursor: Cursor, tags: int) -> None:
     held = block.held(cursor, 3, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    fields = block.fetch(cursor.at, _LLC)
+    fields = block.look(cursor, _LLC)
     snap = (fields["sap"] == 0xAAAA) & (fields["control"] == 3) & (cursor.end - cursor.at >= 8)
     oui = fields["oui_high"].astype(np.int64) << 16 | fields["oui_low"]
     typed = snap & ((oui == 0) | (oui == 0xF8) | ((oui == 0x0C) & (fields["ethertype"] == 0x2000)))
@@ -164,7 +164,7 @@ def _mpls(block: Block, cursor: Cursor) -> None:
         held = block.held(cursor, 5, _CUT_LINK)
         if held is not None:
             cursor = cursor.take(held)
-        bottom = block.fetch(cursor.at, _WORD) & 0x100 != 0
+        bottom = block.look(cursor, _WORD) & 0x100 != 0
         if bottom.any():
             _by_version(block, cursor.take(bottom).moved(4), _NOT_IP + "MPLS")
         cursor = cursor.take(~bottom).moved(4)
@@ -183,9 +183,9 @@ def _ppp(block: Block, cursor: Cursor) -> None:
     held = block.held(cursor, 4, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    framed = block.fetch(cursor.at, _SHORT) == 0xFF03
+    framed = block.look(cursor, _SHORT) == 0xFF03
     cursor = cursor.moved(2 * framed.astype(np.int64))
-    protocol = block.fetch(cursor.at, _SHORT).astype(np.int64)
+    protocol = block.look(cursor, _SHORT).astype(np.int64)
     compressed = protocol & 0x100 != 0
     protocol = np.where(compressed, protocol >> 8, protocol)
     cursor = cursor.moved(np.where(compressed, 1, 2))
@@ -202,7 +202,7 @@ def _by_version(block: Block, cursor: Cursor, otherwise: str) -> None:
     held = block.held(cursor, 1, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    version = block.fetch(cursor.at, _BYTE) >> 4
+    version = block.look(cursor, _BYTE) >> 4
     rest = _take_ip(block, cursor, version == 4, version == 6)
     if rest is not None:
         block.drop(otherwise, np.count_nonzero(rest))
@@ -217,7 +217,7 @@ def _null(block: Block, cursor: Cursor) -> None:
     held = block.held(cursor, 4, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
-    family = block.fetch(cursor.at, _WORD).astype(np.uint32)
+    family = block.look(cursor, _WORD).astype(np.uint32)
     family = np.minimum(family, family.byteswap())
     rest = _take_ip(block, cursor.moved(4), family == 2, np.isin(family, (10, 24, 28, 30)))
     if rest is not None:

@@ -73,7 +73,7 @@ def _ipv4(block: Block, cursor: Cursor) -> None:
     held = block.held(cursor, 20, _BAD_IPV4)
     if held is not None:
         cursor = cursor.take(held)
-    fields = block.fetch(cursor.at, _IPV4)
+    fields = block.look(cursor, _IPV4)
     total = fields["total"].astype(np.int64)
     plain = bool((fields["version"] == _PLAIN_HEADER).all())
     header = np.full(len(total), 20) if plain else (fields["version"] & 15).astype(np.int64) * 4
@@ -118,7 +118,7 @@ def _ipv6(block: Block, cursor: Cursor) -> None:
     held = block.held(cursor, 40, _BAD_IPV6)
     if held is not None:
         cursor = cursor.take(held)
-    fields = block.fetch(cursor.at, _IPV6)
+    fields = block.look(cursor, _IPV6)
     good = fields["version"] >> 28 == 6
     if not good.all():
         block.drop(_BAD_IPV6, np.count_nonzero(~good))

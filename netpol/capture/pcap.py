@@ -14,7 +14,7 @@ import numpy as np
 
 from netpol.capture.lanes import walk
 from netpol.capture.records import LONGEST_RECORD, Records
-from netpol.capture.views import Bytes, Ints, fetch
+from netpol.capture.views import HEAD, Bytes, Ints, fetch
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class PcapChain:
         self._layout = layout
         self._data = data
         self._second = second
+        self._header = np.array([layout.header])  # an array, because a Python number costs a conversion each time
         self._word = struct.Struct(layout.order + "I").unpack_from
         self._words = np.ndarray((len(data) - 3,), layout.order + "u4", data.data, strides=(1,))
         self._lengths = self._words[layout.captured :]
@@ -105,8 +106,8 @@ class PcapChain:
         length = self._lengths[at]
         if self._layout.either:
             length = np.minimum(length, self._other_lengths[at])
-        following = at + length
-        following += self._layout.header
+        following: Ints = at + length
+        following += self._header
         return following
 
     def step_one(self, at: int) -> int:
@@ -128,7 +129,7 @@ class PcapChain:
         spans = fetch(self._data, begin, np.dtype(("u1", (span + 4,)))).reshape(len(begin), span + 4)
         matches = spans[:, first : first + span] == upper[first]
         matches &= spans[:, first + 1 : first + 1 + span] == upper[first + 1]
-        lane, shift = np.nonzero(matches)
+        lane, shift = np.divmod(np.flatnonzero(matches), span)
         at = begin[lane] + shift
         likely = self._likely(at)
         lane, at = lane[likely], at[likely]
@@ -205,11 +206,9 @@ class Pcap:
         at = walk(PcapChain(layout, data, self._second), window.start, window.stop)
         if len(at) and at[-1] + layout.header > window.stop:
             at = at[:-1]
-        words = (
-            fetch(data, at, np.dtype(f"V{layout.header}"))
-            .view(layout.order + "u4")
-            .reshape(len(at), layout.header // 4)
-        )
+        width = layout.header + HEAD
+        raw = fetch(data, at, np.dtype(("u1", (width,)))).reshape(len(at), width)
+        words = raw.view(layout.order + "u4")
         captured = words[:, layout.captured // 4].astype(np.int64)
         wire = words[:, layout.wire // 4].astype(np.int64)
         if layout.either:
@@ -229,7 +228,13 @@ class Pcap:
         time = words[:, 0].astype(np.int64) * 1_000_000_000
         time += words[:, 1] * np.int64(layout.nanoseconds)
         found = Records(
-            data=data, at=at + layout.header, captured=captured, wire=wire, time=time, linktype=layout.linktype
+            data=data,
+            heads=raw[:, layout.header :],
+            at=at + layout.header,
+            captured=captured,
+            wire=wire,
+            time=time,
+            linktype=layout.linktype,
         )
         if good:
             self._second = int(words[good - 1, 0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from netpol.capture.lanes import walk
 from netpol.capture.records import LONGEST_RECORD, Records
-from netpol.capture.views import Bytes, Ints, Mask, fetch
+from netpol.capture.views import HEAD, Bytes, Ints, Mask, fetch
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class BlockChain:
         found = np.full(len(begin), -1, np.int64)
         spans = fetch(self._data, begin, np.dtype(("u1", (span,)))).reshape(len(begin), span)
         words = spans.view(self._order + "u4")
-        lane, shift = np.nonzero(words == _PACKET)
+        lane, shift = np.divmod(np.flatnonzero(words == _PACKET), span // 4)
         at = begin[lane] + 4 * shift
         length = self._lengths[at].astype(np.int64)
         likely = (length % 4 == 0) & (length >= _FRAME_AT) & (length <= _LONGEST_BLOCK) & (at + length <= stop)
@@ -326,7 +326,9 @@ class Pcapng:
                 self._interfaces.count_drops(self._order, body.ljust(12, b"\0"))
         packets = np.flatnonzero((kind == _PACKET) | (kind == _SIMPLE_PACKET) | (kind == _OLD_PACKET))
         at, kind, length, described = at[packets], kind[packets], length[packets], described[packets]
-        words = fetch(data, at, np.dtype(f"V{_FRAME_AT}")).view(self._order + "u4").reshape(len(at), 7)
+        width = _FRAME_AT + HEAD
+        raw = fetch(data, at, np.dtype(("u1", (width,)))).reshape(len(at), width)
+        words, heads = raw.view(self._order + "u4"), raw[:, _FRAME_AT:]
         interface, captured, wire = (words[:, column].astype(np.int64) for column in (2, 5, 6))
         units = words[:, 3].astype(np.uint64) << np.uint64(32) | words[:, 4]
         frame, overhead = at + _FRAME_AT, np.full(len(at), _FRAME_AT + 4)
@@ -341,6 +343,7 @@ class Pcapng:
             wire[simple] = words[simple, 2]
             overhead[simple] = _SIMPLE_FRAME_AT + 4
             frame[simple] = at[simple] + _SIMPLE_FRAME_AT
+            heads[simple] = raw[simple, _SIMPLE_FRAME_AT : _SIMPLE_FRAME_AT + HEAD]
             snaplen = (self._interfaces.snaplen[0] if len(self._interfaces) else 0) or LONGEST_RECORD
             captured[simple] = np.minimum(np.minimum(wire[simple], snaplen), length[simple] - overhead[simple])
         unknown = interface >= np.minimum(described, len(self._interfaces))
@@ -352,10 +355,11 @@ class Pcapng:
         good = ~(unknown | damaged)
         if not good.all():
             interface, captured, wire, units = interface[good], captured[good], wire[good], units[good]
-            frame, simple = frame[good], simple[good]
+            frame, simple, heads = frame[good], simple[good], heads[good]
         linktypes = np.array(self._interfaces.linktype, np.int64)
         return Records(
             data=data,
+            heads=heads,
             at=frame,
             captured=captured,
             wire=wire,
@@ -378,4 +382,4 @@ class Pcapng:
 
 def _no_records(data: Bytes) -> Records:
     empty = np.empty(0, np.int64)
-    return Records(data=data, at=empty, captured=empty, wire=empty, time=empty, linktype=0)
+    return Records(data=data, heads=np.empty((0, HEAD), np.uint8), at=empty, captured=empty, wire=empty, time=empty, linktype=0)

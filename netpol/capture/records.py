@@ -23,6 +23,7 @@ class Records:
 
     Attributes:
         data: uint8[m].
+        heads: uint8[n, HEAD], the first bytes of each frame, and whatever follows a shorter one.
         at: int64[n], where each captured frame starts.
         captured: int64[n], bytes captured.
         wire: int64[n], bytes on the wire.
@@ -31,6 +32,7 @@ class Records:
     """
 
     data: Bytes
+    heads: Bytes
     at: Ints
     captured: Ints
     wire: Ints
@@ -45,6 +47,7 @@ class Records:
         part = slice(begin, end)
         return Records(
             data=self.data,
+            heads=self.heads[part],
             at=self.at[part],
             captured=self.captured[part],
             wire=self.wire[part],

@@ -92,7 +92,7 @@ def _geneve(block: Block, cursor: Cursor) -> Mask:
 
 def _gre(block: Block, cursor: Cursor) -> Mask:
     """Version 0 without source routes; version 1 is PPTP's own."""
-    fields = block.fetch(cursor.at, _GRE_HEADER)
+    fields = block.look(cursor, _GRE_HEADER)
     flags = fields["flags"].astype(np.int64)
     good = flags & 0x4FFF == 0
     length = 4 + 4 * ((flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1))

@@ -12,6 +12,10 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Structured = NDArray[Any]
 
+HEAD = 80
+"""So many bytes of each frame are fetched together with its record header: enough for IPv6 and TCP on Ethernet. To fetch them later
+would wait for memory a second time."""
+
 PAD = 256
 """So many bytes behind the valid part of a block may be fetched (never used), so that no fetch needs a bounds check."""
 
