@@ -102,7 +102,7 @@ class TenancyIndex:
     that of the latter.
     """
 
-    __slots__ = ("_end", "_end_keys", "_end_sums", "_start", "_start_keys", "_start_sums", "_times")
+    __slots__ = ("_end_keys", "_end_sums", "_start", "_start_keys", "_start_sums", "_times")
 
     def __init__(self, number: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> None:
         """Takes tenancies as columns.
@@ -112,7 +112,7 @@ class TenancyIndex:
             start: int64[t], nanoseconds since the epoch, the first that it held the address.
             end: int64[t], the first that it no longer did.
         """
-        self._start, self._end = start, end
+        self._start = start
         self._times = np.unique(np.concatenate([start, end]))
         self._start_keys, self._start_sums = self._sorted(number, start)
         self._end_keys, self._end_sums = self._sorted(number, end)
@@ -127,10 +127,10 @@ class TenancyIndex:
     def find(
         self, number: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64], slack: int
     ) -> NDArray[np.int32]:
-        """The tenancy that alone met each span and covers it, give or take `slack` nanoseconds.
+        """The tenancy that alone met each span and had begun at its start, give or take `slack` nanoseconds.
 
         Returns:
-            int32[n], NO_TENANCY where none met it, AMBIGUOUS_TENANCY where several did or the one covers a part only.
+            int32[n], NO_TENANCY where none met it, AMBIGUOUS_TENANCY where several did or the one began later.
         """
         if not len(self._start):
             return np.full(len(number), NO_TENANCY, dtype=np.int32)
@@ -140,8 +140,8 @@ class TenancyIndex:
         over = np.searchsorted(self._end_keys, base + self._passed(first - slack), side="right")
         met = np.where(number >= 0, begun - over, 0)
         only = np.where(met == 1, self._start_sums[begun] - self._end_sums[over], 0)
-        covered = (self._start[only] - slack <= first) & (last < self._end[only] + slack)
-        found = np.where(covered, only, AMBIGUOUS_TENANCY)
+        begun_by_then = self._start[only] - slack <= first
+        found = np.where(begun_by_then, only, AMBIGUOUS_TENANCY)
         found[met > 1] = AMBIGUOUS_TENANCY
         found[met == 0] = NO_TENANCY
         return found.astype(np.int32)

@@ -164,7 +164,7 @@ class _Resolver:
         met = [self._timeline.tenancies_list[index] for index in self._timeline.meeting(address, span.first, span.last)]
         owners = [f"{one.label} {_period(one)}" for one in met]
         if len(met) == 1:
-            owners.append("nobody known at the other times of the flow")
+            owners.append("nobody known before")
         return AmbiguousEnd(address, tuple(owners))
 
 

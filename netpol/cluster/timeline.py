@@ -2,7 +2,8 @@
 
 Each address has tenancies, half-open spans of time with one owner each. A flow belongs to an owner only if no other
 held the address at any time between a moment before its first packet and a moment after its last, because the clocks of
-a node and of the API server differ.
+a node and of the API server differ. It may end later than its owner: peers go on sending to a pod that is gone. It may
+not begin earlier, because then somebody unknown began it.
 """
 
 from __future__ import annotations
@@ -137,9 +138,7 @@ class Timeline:
         met = self.meeting(address, first, last)
         if len(met) != 1:
             return AMBIGUOUS_TENANCY if met else NO_TENANCY
-        tenancy = self.tenancies_list[met[0]]
-        covered = tenancy.start - SKEW <= first and last < tenancy.end + SKEW
-        return met[0] if covered else AMBIGUOUS_TENANCY
+        return met[0] if self.tenancies_list[met[0]].start - SKEW <= first else AMBIGUOUS_TENANCY
 
     def meeting(self, address: Address, first: int, last: int) -> list[int]:
         """Every tenancy of an address that meets a span, give or take the skew of clocks."""

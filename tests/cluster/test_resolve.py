@@ -204,6 +204,10 @@ class TestEnds:
             "pod shop/a until 1970-01-01T00:01:40Z",
             "pod shop/b from 1970-01-01T00:03:20Z",
         )
+        early = one(seen("10.0.0.1", span=(150, 250)), pods=[second]).destinations[0].end
+        assert early == AmbiguousEnd(
+            IPv4Address("10.0.0.1"), ("pod shop/b from 1970-01-01T00:03:20Z", "nobody known before")
+        )
         between = one(seen("10.0.0.1", span=(150, 160)), pods=[first, second]).destinations[0].end
         assert isinstance(between, UnknownEnd)
         assert between.reason.startswith(
