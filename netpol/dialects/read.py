@@ -47,7 +47,7 @@ def read_policies(documents: Iterable[Document], *, namespace: str = "default") 
     Raises:
         InputError: At least one policy is invalid by the API server's own rules, is of an API version that is no
             more, or has the namespace and name of another. The message has a line for each problem: `file: document
-            2: spec.ingress[0].ports[0].endPort: 70000 is above 65535; Ports go from 1 to 65535`.
+            2: spec.ingress[0].ports[0].endPort: 70000 is above 65535; ports go from 1 to 65535`.
     """
     found: dict[tuple[str, str], tuple[NetworkPolicy, tuple[str, ...]]] = {}
     passed_over: Counter[str] = Counter()
@@ -100,7 +100,9 @@ def _kind(document: Document) -> str:
 
 def _line(problem: InputError, place: tuple[str, ...]) -> str:
     where = ": ".join(_plain(part) for part in (*place, *problem.where))
-    return f"{where}: {problem.what}" + (f"; {problem.remedy}" if problem.remedy else "")
+    return f"{where}: {problem.what}" + (
+        f"; {problem.remedy[:1].lower()}{problem.remedy[1:]}" if problem.remedy else ""
+    )
 
 
 def _plain(text: str) -> str:

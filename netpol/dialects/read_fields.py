@@ -5,6 +5,7 @@ Follows the API server's strict decoding: unknown fields and wrong types are err
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netpol.errors import InputError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-_UNKNOWN_SHOWN = 20
+_LONGEST_NAME, _UNKNOWN_SHOWN = 40, 20
 """Of the unknown fields of one object, this many are named."""
 
 
@@ -63,8 +64,7 @@ class Field:
         if self._expect(dict, "an object") and self.value is not None:
             unknown = [name for name in self.value if name not in known]
             for name in unknown[:_UNKNOWN_SHOWN]:
-                text = f"unknown field {shown(name) if isinstance(name, str) else _kind_of(name)}"
-                self.note(text, f"Remove it, or check its spelling: {', '.join(known)}")
+                self.note(f"unknown field {shown(name)}", _spelling(name, known))
             if len(unknown) > _UNKNOWN_SHOWN:
                 self.note(f"{len(unknown) - _UNKNOWN_SHOWN} more unknown fields", "Remove them")
         return self
@@ -98,6 +98,13 @@ class Field:
             return True
         self.note(f"is {_kind_of(self.value)}, not {name}", remedy or f"Write {name}")
         return False
+
+
+def _spelling(name: object, known: tuple[str, ...]) -> str:
+    """Advice on an unknown field; names are compared as the API server does, letter case included."""
+    guess = {word.lower(): word for word in known}
+    close = get_close_matches(str(name)[:_LONGEST_NAME].lower(), guess, n=1)
+    return f"Write {guess[close[0]]}, or remove it" if close else "Remove it, or check what it is meant for"
 
 
 def _kind_of(value: object) -> str:
