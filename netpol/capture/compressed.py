@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Buffer
 
 _INPUT = 1 << 17
+_OUTPUT = 1 << 16
+"""zlib forgets what it unpacked in a step when it finds damage in that step, so steps are short."""
+
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LARGEST_WINDOW = 1 << 27  # what `zstd -d` accepts without being asked
@@ -88,7 +91,7 @@ class Gzip:
                     return 0
             self._fresh = False
             try:
-                output = self._member.decompress(self._input, len(buffer))
+                output = self._member.decompress(self._input, min(len(buffer), _OUTPUT))
             except zlib.error as error:
                 raise BrokenError("the gzip stream is damaged") from error
             self._input = self._member.unused_data if self._member.eof else self._member.unconsumed_tail

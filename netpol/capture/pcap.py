@@ -173,7 +173,10 @@ class Pcap:
                 capture there, as in libpcap, and is noted as damage.
         """
         window = source.advance(0, block())
-        layout = Layout.parse(window.data[window.start : min(window.start + _HEADER, window.stop)].tobytes())
+        try:
+            layout = Layout.parse(window.data[window.start : min(window.start + _HEADER, window.stop)].tobytes())
+        except InputError as error:
+            raise error.inside(source.place) from error
         start = window.start + _HEADER
         size = block()
         beginning = True

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netpol.capture.records import BlockSize, Source
     from netpol.capture.views import Ints
 
-_NO_TIME = np.iinfo(np.int64).min
+_NO_TIME, _END_OF_TIME = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 def read_packets(
@@ -124,61 +124,74 @@ def _first_seen(streams: list[_Stream], limits: Limits) -> list[_Stream]:
 
 
 class _Open:
-    """A capture that is being merged: one block of it is held."""
+    """A capture that is being merged: what was read of it and not given yet."""
 
     def __init__(self, index: int, batches: Iterator[_Keyed]) -> None:
         self.index = index
         self.latest = _NO_TIME
+        self.ended = False
         self._batches = batches
         self._held: list[Item] = []
 
-    def refill(self) -> bool:
-        """Holds the next block with packets in it, if there is one; `Item.rows` become merge keys."""
+    @property
+    def empty(self) -> bool:
+        """Nothing is left of it."""
+        return self.ended and not self._held
+
+    def read_on(self) -> int:
+        """Reads the next block; returns the packets in it. `Item.rows` become merge keys."""
         for keyed in self._batches:
-            if keyed.items:
-                self._held = [Item(item.batch, keyed.keys[item.rows]) for item in keyed.items]
-                self.latest = int(keyed.keys[-1])
-                return True
-        return False
+            self._held += [Item(item.batch, keyed.keys[item.rows]) for item in keyed.items]
+            self.latest = int(keyed.keys[-1])
+            return len(keyed.keys)
+        self.ended = True
+        return 0
 
     def take(self, until: int, *, inclusive: bool) -> list[Item]:
         """Removes what comes before the merge key `until`, or at it."""
         taken, kept = [], []
         for item in self._held:
             cut = int(np.searchsorted(item.rows, until, side="right" if inclusive else "left"))
+            if cut == len(item.rows):
+                taken.append(item)
+                continue
             if cut:
                 taken.append(_slice(item, slice(0, cut)))
-            if cut < len(item.rows):
-                kept.append(_slice(item, slice(cut, None)))
+            kept.append(_slice(item, slice(cut, None)) if cut else item)
         self._held = kept
         return taken
 
 
 def _merge(streams: Sequence[_Stream], tally: Tally, limits: Limits) -> Iterator[PacketBatch | Unreachables]:
-    """Emits up to the earliest place that some open capture has reached, then reads on there.
+    """Always reads on where the least time was reached, and now and then emits up to there.
 
-    At the same merge key the earlier capture goes first, so of the captures that have reached that key only those up to the one
-    that is read on may give what they have at it.
+    What the others hold beyond that place is from one block each, because they were read on only when they were behind.
+    At the same merge key the earlier capture goes first, so only captures up to the one that is behind may give what they have
+    at its key.
     """
     waiting = list(reversed(list(enumerate(streams))))
     running: list[_Open] = []
+    fresh = 0
 
     def block() -> int:
         return max(limits.smallest_block, min(limits.block, limits.open_blocks // max(1, len(running))))
 
     while waiting or running:
-        due = min(running, key=lambda each: (each.latest, each.index), default=None)
-        if due is None or (waiting and waiting[-1][1].first_time <= due.latest):
+        behind = min(
+            (each for each in running if not each.ended), key=lambda each: (each.latest, each.index), default=None
+        )
+        if waiting and (behind is None or waiting[-1][1].first_time <= behind.latest):
             index, stream = waiting.pop()
-            due = _Open(index, stream.batches(tally, block, limits))
-            running.append(due)
-        else:
+            behind = _Open(index, stream.batches(tally, block, limits))
+            running.append(behind)
+        elif behind is None or fresh >= limits.rows:
+            fresh = 0
+            until, last = (behind.latest, behind.index) if behind else (_END_OF_TIME, len(streams))
             running.sort(key=lambda each: each.index)
-            yield from _in_order(
-                [item for each in running for item in each.take(due.latest, inclusive=each.index <= due.index)]
-            )
-        if not due.refill():
-            running.remove(due)
+            yield from _in_order([item for each in running for item in each.take(until, inclusive=each.index <= last)])
+            running = [each for each in running if not each.empty]
+            continue
+        fresh += behind.read_on()
 
 
 def _in_order(items: Sequence[Item]) -> Iterator[PacketBatch | Unreachables]:

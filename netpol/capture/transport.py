@@ -44,8 +44,8 @@ def _per_protocol(**sizes: int) -> NDArray[np.int64]:
 
 
 _SMALLEST = _per_protocol(TCP=20, UDP=8, SCTP=12, ICMP=8, ICMPv6=4)
-_NEEDED = _per_protocol(TCP=14, UDP=4, SCTP=16, ICMP=6, ICMPv6=6)
-"""So much of the header must be captured: up to the flags, the ports, the first chunk, the identifier."""
+_NEEDED = _per_protocol(TCP=14, UDP=4, SCTP=20, ICMP=6, ICMPv6=6)
+"""So much of the header must be captured: up to the flags, the ports, the initiate tag, the identifier."""
 
 
 def _by_kind(*kinds: tuple[int, tuple[int, ...]], default: int = 0) -> NDArray[np.uint8]:
