@@ -45,14 +45,16 @@ def judge(
 
 
 def owner(cluster: Manifest, end: Ending) -> Ending:
-    """Whose an address is, which then is the fourth word; a hostNetwork pod is its node."""
+    """Whose an address is, which then is the last word; a hostNetwork pod is its node."""
     if end[0] == "address":
         holders = [
             ("pod", pod["metadata"]["namespace"], pod["metadata"]["name"], end[1])
             for pod in cluster["pods"]
             if running(pod) and not on_host(pod) and end[1] in addresses_of_pod(pod)
         ]
-        nodes = [("node", node["metadata"]["name"]) for node in cluster["nodes"] if end[1] in addresses_of_node(node)]
+        nodes = [
+            ("node", node["metadata"]["name"], end[1]) for node in cluster["nodes"] if end[1] in addresses_of_node(node)
+        ]
         if nodes:
             return nodes[0]
         if len(holders) > 1:
@@ -155,6 +157,8 @@ def addresses_of(cluster: Manifest, end: Ending) -> list[str]:
     if end[0] == "address":
         return [end[1]]
     if end[0] == "node":
+        if len(end) > 2:
+            return [end[2]]
         (node,) = (node for node in cluster["nodes"] if node["metadata"]["name"] == end[1])
         return addresses_of_node(node)
     if len(end) > 3:
