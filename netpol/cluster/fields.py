@@ -224,6 +224,7 @@ class Fields:
 
     def _mistyped(self, name: str, value: object, expected: str) -> InputError:
         kinds = {
+            type(None): "nothing",
             bool: "true or false",
             int: "a number",
             float: "a number",

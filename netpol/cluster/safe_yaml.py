@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 100
 """Mappings and lists inside each other. Kubernetes objects stay under 30, CustomResourceDefinitions under 60."""
-MAX_NODES: Final = 20_000_000
-"""Values in one file: about 60,000 pods as kubectl prints them, some 2 GB once built."""
+MAX_NODES: Final = 10_000_000
+"""Keys, values and ends of containers in one file: 25,000 pods as kubectl prints them; under a gigabyte once built."""
 MAX_ALIASED_NODES: Final = 100_000
 """Values that a document may gain by expanding aliases: aliases of aliases multiply ("billion laughs")."""
 MAX_DOCUMENTS: Final = 100_000

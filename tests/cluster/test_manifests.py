@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -10,147 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netpol.cluster.documents import SCOPE_ANNOTATION, TAKEN_ANNOTATION, Document
+from netpol.cluster.documents import Document
 from netpol.cluster.manifests import inventory_of, load
 from netpol.errors import InputError
-from netpol.model.inventory import ContainerPort, EndpointAddress, Inventory, ServicePort, WorkloadRef
-from netpol.model.labels import LabelSelector
+from netpol.model.inventory import ContainerPort, EndpointAddress, Inventory, ServicePort
+from tests.cluster.objects import NOON, SECOND, at, owned, pod, thing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Load = Callable[..., Inventory]
-SECOND = 10**9
-NOON = 1_767_268_800 * SECOND  # 2026-01-01T12:00:00Z
-
-
-def at(second: int) -> str:
-    return f"2026-01-01T12:{second // 60:02d}:{second % 60:02d}Z"
-
-
-def pod(name: str, ip: str = "", *, uid: str = "", **more: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "shop", **({"uid": uid} if uid else {}), **more.pop("metadata", {})}
-    status = {**({"podIP": ip} if ip else {}), **more.pop("status", {})}
-    spec = {"containers": [{"name": "c"}], **more.pop("spec", {})}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status, **more}
-
-
-def owned(kind: str, name: str, *, controller: bool = True) -> dict[str, Any]:
-    return {
-        "ownerReferences": [{"apiVersion": "x/v1", "kind": kind, "name": name, "uid": "u", "controller": controller}]
-    }
-
-
-def thing(kind: str, name: str, version: str = "apps/v1", **more: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "shop", **more.pop("metadata", {})}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, **more}
-
-
-def template(labels: dict[str, str], port: int = 80) -> dict[str, Any]:
-    container = {"name": "c", "ports": [{"containerPort": port}]}
-    return {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-
-
-def workloads(inventory: Inventory) -> list[str]:
-    return [str(pod.workload) for pod in inventory.pods]
-
-
-class TestOwners:
-    @pytest.mark.parametrize(
-        ("metadata", "expected"),
-        [
-            ({}, "shop/a[Pod]"),
-            (owned("ReplicaSet", "web-5d4f") | {"labels": {"pod-template-hash": "5d4f"}}, "shop/web[Deployment]"),
-            (owned("ReplicaSet", "web-5d4f"), "shop/web-5d4f[ReplicaSet]"),
-            (owned("ReplicaSet", "web-5d4f") | {"labels": {"rollouts-pod-template-hash": "5d4f"}}, "shop/web[Rollout]"),
-            (owned("ReplicaSet", "-5d4f"[1:]) | {"labels": {"pod-template-hash": "5d4f"}}, "shop/5d4f[ReplicaSet]"),
-            (owned("Job", "backup-29380080"), "shop/backup[CronJob]"),
-            (owned("Job", "backup-1617184800"), "shop/backup[CronJob]"),
-            (owned("Job", "backup-123456789"), "shop/backup-123456789[Job]"),
-            (owned("Job", "migrate-7"), "shop/migrate-7[Job]"),
-            (
-                owned("ReplicationController", "web-3") | {"labels": {"deploymentconfig": "web"}},
-                "shop/web[DeploymentConfig]",
-            ),
-            (owned("StatefulSet", "db"), "shop/db[StatefulSet]"),
-            (owned("SeldonDeployment", "model"), "shop/model[SeldonDeployment]"),
-            (owned("StatefulSet", "db", controller=False), "shop/a[Pod]"),
-            (owned("Node", "worker-1") | {"annotations": {"kubernetes.io/config.mirror": "x"}}, "shop/a[Pod]"),
-        ],
-    )
-    def test_without_the_owners_objects(self, load_looks: Load, metadata: dict[str, Any], expected: str) -> None:
-        assert workloads(load_looks([pod("a", metadata=metadata)])) == [expected]
-
-    def test_chains_are_followed_through_objects_of_any_kind(self, load_looks: Load) -> None:
-        rollout = thing("Rollout", "web", "argoproj.io/v1alpha1", metadata=owned("App", "shop"))
-        replica_set = thing(
-            "ReplicaSet", "web-5d4f", metadata=owned("Rollout", "web"), spec={"selector": {}, "template": template({})}
-        )
-        member = pod("a", metadata=owned("ReplicaSet", "web-5d4f"))
-        assert workloads(load_looks([member, replica_set, rollout])) == ["shop/shop[App]"]
-
-    def test_a_given_job_without_an_owner_is_no_cron_job(self, load_looks: Load) -> None:
-        job = thing("Job", "backup-29380080", "batch/v1", spec={"template": template({})})
-        inventory = load_looks([job, pod("a", metadata=owned("Job", "backup-29380080"))])
-        assert workloads(inventory) == ["shop/backup-29380080[Job]"]
-
-    def test_owners_that_own_each_other_end_somewhere(self, load_looks: Load) -> None:
-        one, two = thing("A", "x", metadata=owned("B", "y")), thing("B", "y", metadata=owned("A", "x"))
-        assert workloads(load_looks([one, two, pod("a", metadata=owned("A", "x"))])) == ["shop/y[B]"]
-
-
-class TestWorkloads:
-    def test_a_manifest_says_selector_template_and_ports_and_invents_no_pods(self, load_looks: Load) -> None:
-        spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template({"app": "web", "v": "1"}, 8080)}
-        inventory = load_looks([thing("Deployment", "web", spec=spec)])
-        ref = WorkloadRef(namespace="shop", name="web", kind="Deployment")
-        workload = inventory.workloads[ref]
-        assert inventory.pods == ()
-        assert workload.selector == LabelSelector(match_labels={"app": "web"})
-        assert workload.template_labels == {"app": "web", "v": "1"}
-        assert workload.ports == (ContainerPort(protocol=6, port=8080),)
-        assert inventory.namespaces["shop"].labels == {"kubernetes.io/metadata.name": "shop"}
-        assert inventory.notes == {"namespaces that no manifest declares": 1}
-
-    def test_a_replica_set_tells_its_deployment_without_the_hash(self, load_looks: Load) -> None:
-        labels = {"app": "web", "pod-template-hash": "5d4f"}
-        spec = {"selector": {"matchLabels": labels}, "template": template(labels)}
-        inventory = load_looks([thing("ReplicaSet", "web-5d4f", metadata=owned("Deployment", "web"), spec=spec)])
-        (workload,) = inventory.workloads.values()
-        assert str(workload.ref) == "shop/web[Deployment]"
-        assert workload.selector == LabelSelector(match_labels={"app": "web"})
-        assert workload.template_labels == {"app": "web"}
-
-    def test_kinds_of_one_name_stay_apart_and_each_has_its_shape(self, load_looks: Load) -> None:
-        made = template({"app": "x"})
-        controllers = [
-            thing("StatefulSet", "x", spec={"selector": {"matchLabels": {"app": "x"}}, "template": made}),
-            thing("DaemonSet", "x", spec={"selector": {"matchLabels": {"app": "x"}}, "template": made}),
-            thing("CronJob", "x", "batch/v1", spec={"jobTemplate": {"spec": {"template": made}}}),
-            thing("ReplicationController", "x", "v1", spec={"selector": {"app": "x"}, "template": made}),
-            thing("Job", "x", "batch/v1", spec={"selector": {"matchLabels": {"uid": "1"}}, "template": made}),
-        ]
-        found = load_looks(controllers).workloads
-        assert [(ref.kind, workload.selector is not None) for ref, workload in found.items()] == [
-            ("CronJob", False),
-            ("DaemonSet", True),
-            ("Job", False),
-            ("ReplicationController", True),
-            ("StatefulSet", True),
-        ]
-        assert all(workload.template_labels == {"app": "x"} and workload.ports for workload in found.values())
-
-    def test_a_bare_pod_is_its_own_template_and_an_unknown_controller_has_none(self, load_looks: Load) -> None:
-        inventory = load_looks(
-            [
-                pod("a", metadata={"labels": {"x": "1"}}),
-                pod("b", metadata={**owned("Kafka", "k"), "labels": {"x": "1"}}),
-            ]
-        )
-        assert {str(ref): dict(one.template_labels) for ref, one in inventory.workloads.items()} == {
-            "shop/a[Pod]": {"x": "1"},
-            "shop/k[Kafka]": {},
-        }
 
 
 class TestPods:
@@ -324,62 +191,6 @@ class TestRanges:
         assert inventory.passed_over == {"ConfigMap": 1}
 
 
-class TestLooks:
-    def test_one_pod_in_several_looks_is_one_with_the_newest_labels(self, load_looks: Load) -> None:
-        early = pod("a", "10.0.0.1", uid="u1", metadata={"labels": {"v": "1"}, "creationTimestamp": at(0)})
-        late = pod("a", "10.0.0.1", uid="u1", metadata={"labels": {"v": "2"}, "creationTimestamp": at(0)})
-        late["status"]["conditions"] = [{"lastTransitionTime": at(60)}]
-        inventory = load_looks([late], [early])
-        assert [(one.labels, one.started, one.ended) for one in inventory.pods] == [({"v": "2"}, NOON, None)]
-        assert inventory.notes["pods whose labels changed between looks"] == 1
-
-    def test_a_pod_that_a_second_look_at_the_same_thing_misses_is_gone(self, load_looks: Load) -> None:
-        stays = pod("s", "10.0.0.1", uid="s", metadata={"creationTimestamp": at(0)})
-        goes = pod("g", "10.0.0.2", uid="g", metadata={"creationTimestamp": at(10)})
-        later = pod("n", "10.0.0.3", uid="n", metadata={"creationTimestamp": at(60)})
-        inventory = load_looks([stays, goes], [stays, later])
-        assert {one.name: one.ended for one in inventory.pods} == {"s": None, "g": NOON + 60 * SECOND, "n": None}
-        assert inventory.notes["pods that a later look no longer shows"] == 1
-
-    def test_a_list_of_other_things_ends_nothing(self, load_looks: Load) -> None:
-        one = pod("a", "10.0.0.1", uid="a", metadata={"creationTimestamp": at(0)})
-        other = pod("b", "10.0.0.2", uid="b", metadata={"creationTimestamp": at(60)})
-        elsewhere = pod("c", "10.0.0.3", uid="c", metadata={"creationTimestamp": at(90), "namespace": "x"})
-        assert [one.ended for one in load_looks([one], [other], [elsewhere]).pods] == [None] * 3
-
-    def test_a_successor_at_the_address_ends_it_earlier(self, load_looks: Load) -> None:
-        first = pod("a", "10.0.0.1", uid="a", metadata={"creationTimestamp": at(0)})
-        second = pod("b", "10.0.0.1", uid="b", metadata={"creationTimestamp": at(30)})
-        beside = pod("c", "10.0.0.2", uid="c", metadata={"creationTimestamp": at(0)})
-        beside_later = pod("c", "10.0.0.2", uid="c", status={"conditions": [{"lastTransitionTime": at(90)}]})
-        for looks in ([first], [second]), ([first, beside], [second, beside_later]):
-            assert load_looks(*looks).pods[0].ended == NOON + 30 * SECOND
-
-    def test_a_snapshot_that_holds_the_namespace_ends_what_it_misses(self, tmp_path: Path) -> None:
-        gone = pod("a", "10.0.0.1", metadata={"creationTimestamp": at(0)})
-        kept = pod("b", "10.0.0.2", metadata={"creationTimestamp": at(0), "namespace": "other"})
-        first = {"apiVersion": "v1", "kind": "List", "items": [gone, kept]}
-        for scope, ends in (("shop", [None, NOON + 100 * SECOND]), ("*", [NOON + 100 * SECOND] * 2)):
-            annotations = {TAKEN_ANNOTATION: at(100), SCOPE_ANNOTATION: scope}
-            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-            second = {
-                "apiVersion": "v1",
-                "kind": "List",
-                "metadata": {"annotations": annotations},
-                "items": [namespace],
-            }
-            (tmp_path / "1.json").write_text(json.dumps(first))
-            (tmp_path / "2.json").write_text(json.dumps(second))
-            assert [one.ended for one in load([tmp_path]).pods] == ends
-
-    def test_a_manifest_without_uid_means_the_newest_of_its_name(self, load_looks: Load) -> None:
-        old = pod("db-0", "10.0.0.1", uid="1", metadata={"creationTimestamp": at(0), "deletionTimestamp": at(20)})
-        new = pod("db-0", "10.0.0.2", uid="2", metadata={"creationTimestamp": at(30)})
-        bare = pod("db-0", metadata={"labels": {"app": "db"}})
-        found = load_looks([old], [new], [bare]).pods
-        assert [(one.uid, one.started) for one in found] == [("1", NOON), ("2", NOON + 30 * SECOND)]
-
-
 class TestRefused:
     @pytest.mark.parametrize(
         ("item", "message"),
@@ -501,33 +312,6 @@ class TestRealManifests:
         assert [one.name for one in inventory.services if one.external] == ["frontend-external"]
 
 
-ITEMS = [
-    [
-        pod("a", "10.0.0.1", uid="a", metadata={"creationTimestamp": at(0), "labels": {"v": "1"}}),
-        pod("b", "10.0.0.2", uid="b", metadata={"creationTimestamp": at(5)}),
-    ],
-    [pod("a", "10.0.0.9", uid="a", metadata={"creationTimestamp": at(0), "labels": {"v": "2"}})],
-    [
-        pod("a", metadata={"labels": {"v": "3"}}),
-        thing("Service", "s", "v1", spec={"clusterIP": "10.96.0.1"}, metadata={"creationTimestamp": at(9)}),
-    ],
-    [
-        pod("a", "10.0.0.1", uid="a", metadata={"creationTimestamp": at(0)}),
-        pod("c", "10.0.0.2", uid="c", metadata={"creationTimestamp": at(50)}),
-    ],
-    [thing("Service", "s", "v1", spec={"clusterIP": "10.96.0.2"})],
-]
-
-
-def test_the_order_of_files_does_not_matter(tmp_path: Path) -> None:
-    paths = []
-    for number, items in enumerate(ITEMS):
-        paths.append(tmp_path / f"{number}.json")
-        paths[-1].write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    expected = load(paths)
-    assert all(load(list(order)) == expected for order in itertools.permutations(paths))
-
-
 PATHS = [
     ("metadata", "labels"),
     ("metadata", "name"),
@@ -589,7 +373,7 @@ trees = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.sampled_from(KINDS), st.lists(st.tuples(st.sampled_from(PATHS), trees), min_size=1, max_size=3))
 def test_no_manifest_breaks_more_than_itself(kind: tuple[str, str], changes: list[tuple[tuple[str, ...], Any]]) -> None:
     data: dict[str, Any] = {

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netpol.cluster.timeline import BEGINNING, FOREVER, SKEW, Outside, Tenancy, Timeline, Virtual
+from netpol.flows.knowledge import Knowledge
 from netpol.model.flow import AMBIGUOUS_TENANCY, NO_TENANCY, TCP, UDP, Address
 from netpol.model.inventory import (
     ContainerPort,
@@ -201,7 +202,7 @@ def test_declared_ports() -> None:
 
 
 def test_an_empty_cluster_knows_nothing() -> None:
-    line = timeline()
+    line: Knowledge = timeline()
     family, address = columns([IPv4Address("10.0.0.1"), IPv6Address("::1")])
     zero = np.zeros(2, dtype=np.int64)
     assert line.tenancies(family, address, zero, zero).tolist() == [NO_TENANCY] * 2
@@ -237,7 +238,7 @@ def slow_answer(line: Timeline, address: Address, first: int, last: int) -> int:
     return met[0] if line.tenancies_list[met[0]].start - SKEW <= first else AMBIGUOUS_TENANCY
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     histories(), st.lists(st.tuples(st.sampled_from([*ADDRESSES, ip_address("1.2.3.4")]), times, times), max_size=20)
 )
@@ -254,7 +255,7 @@ def test_scalar_and_column_lookups_agree_with_the_definition(
     assert line.tenancies(family, address, first, last).tolist() == expected
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(histories(), st.randoms(use_true_random=False))
 def test_tenancies_are_sorted_whatever_the_order_of_pods(pods: list[Pod], random: Any) -> None:
     expected = timeline(pods=pods).tenancies_list
