@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netpol.cluster.timeline import BEGINNING, FOREVER, SKEW, Outside, Tenancy, Timeline, Virtual
-from netpol.flows.knowledge import Knowledge
 from netpol.model.flow import AMBIGUOUS_TENANCY, NO_TENANCY, TCP, UDP, Address
 from netpol.model.inventory import (
     ContainerPort,
@@ -21,6 +20,9 @@ from netpol.model.inventory import (
     ServicePort,
     WorkloadRef,
 )
+
+if TYPE_CHECKING:
+    from netpol.flows.knowledge import Knowledge
 
 SECOND = 10**9
 
@@ -207,7 +209,7 @@ def test_an_empty_cluster_knows_nothing() -> None:
     zero = np.zeros(2, dtype=np.int64)
     assert line.tenancies(family, address, zero, zero).tolist() == [NO_TENANCY] * 2
     assert line.virtual(family, address).tolist() == [False] * 2
-    assert line.declared(family, address, zero, zero).tolist() == [False] * 2
+    assert line.declared(family, address, zero.astype(np.uint8), zero.astype(np.uint16)).tolist() == [False] * 2
 
 
 ADDRESSES = [
