@@ -1,7 +1,7 @@
 """Bytes to packets: takes capture files, folders and standard input, yields columns of decoded packets.
 
-`read.read_packets(paths, tally)` is the one entry: it yields `packets.PacketBatch` and `packets.Unreachables` in capture order
-and leaves every count that a person needs to trust them in `packets.Tally`.
+`read.read_packets(paths, tally)` is the one entry: it yields `packets.PacketBatch` and `packets.Unreachables` in
+capture order and leaves every count that a person needs to trust them in `packets.Tally`.
 
     sources      finds the inputs and tells them apart by content     compressed   gzip and zstd in bounded steps
     pcap, pcapng containers: bytes to `records.Records`               lanes        where the records are, in lock step

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Buffer
+from typing import Protocol
 
 _INPUT = 1 << 17
 _OUTPUT = 1 << 16
@@ -132,7 +129,7 @@ class Zstandard:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
         self._stream = decompressor.stream_reader(raw, read_size=_INPUT, read_across_frames=True)  # type: ignore[arg-type]
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: memoryview) -> int:
         """Fills part of the buffer; 0 at the end.
 
         Raises:

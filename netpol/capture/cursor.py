@@ -139,7 +139,7 @@ class FragmentPart:
 
 @dataclass(slots=True)
 class Block:
-    """One block of records while it is decoded: packets move from the queue to the results, or are dropped and counted."""
+    """One block of records while it is decoded: packets end up in the results or are counted."""
 
     data: Bytes
     heads: Bytes
@@ -157,7 +157,7 @@ class Block:
         return fetch(self.data, at, layout)
 
     def look(self, cursor: Cursor, layout: np.dtype[Any], ahead: int = 0) -> Structured:
-        """The structures at the cursor, or `ahead` bytes further; from the fetched heads of the frames where possible."""
+        """The structures at the cursor, or `ahead` bytes further; from the frames' fetched heads if possible."""
         start = None if cursor.offset is None else cursor.offset + ahead
         if start is None or start + layout.itemsize > HEAD:
             return fetch(self.data, cursor.at + ahead, layout)

@@ -1,7 +1,7 @@
 """IP fragments: later fragments have no ports, so they take those of the first fragment of their packet.
 
-Fragments belong together by addresses, identification and, in IPv4, protocol (RFC 791, RFC 8200 4.5). The whole packet is never
-put together. Later fragments that come before their first wait for it; all tables are bounded.
+Fragments belong together by addresses, identification and, in IPv4, protocol (RFC 791, RFC 8200 4.5). The whole
+packet is never put together. Later fragments that come before their first wait for it; all tables are bounded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from netpol.capture.cursor import FragmentPart
+    from netpol.capture.cursor import Addresses, FragmentPart
     from netpol.capture.packets import Tally
     from netpol.capture.views import Ints
 
@@ -77,7 +77,7 @@ class FragmentTable:
     """What is known about fragmented packets of one capture."""
 
     def __init__(self, limit: int, tally: Tally) -> None:
-        """Args: limit: first fragments remembered, and later fragments waiting; tally: where the waiting ones are counted."""
+        """Args: limit: first fragments remembered, and later ones waiting; tally: where those are counted."""
         self._limit = limit
         self._tally = tally
         self._firsts: OrderedDict[_Key, _Identity] = OrderedDict()
@@ -177,14 +177,17 @@ def _identity(event: _Event, decoded: dict[int, Columns], now: int) -> _Identity
 
 def _columns(family: int, items: list[tuple[int, _Identity, _Later]]) -> Resolved:
     """Later fragments carry payload only; inside a tunnel the inner packet's length has counted it already."""
-    address = np.dtype(np.uint32) if family == 4 else np.dtype(np.uint64)
-    shape = (len(items),) if family == 4 else (len(items), 2)
+
+    def addresses(raw: list[bytes]) -> Addresses:
+        joined = b"".join(raw)
+        return np.frombuffer(joined, np.uint32) if family == 4 else np.frombuffer(joined, np.uint64).reshape(-1, 2)
+
     nothing = np.zeros(len(items), np.uint32)
     columns = Columns(
         family=family,
         rows=np.array([row for row, _, _ in items], np.int64),
-        source=np.frombuffer(b"".join(known.source for _, known, _ in items), address).reshape(shape),
-        destination=np.frombuffer(b"".join(known.destination for _, known, _ in items), address).reshape(shape),
+        source=addresses([known.source for _, known, _ in items]),
+        destination=addresses([known.destination for _, known, _ in items]),
         protocol=np.array([known.protocol for _, known, _ in items], np.uint8),
         source_port=np.array([known.source_port for _, known, _ in items], np.uint16),
         destination_port=np.array([known.destination_port for _, known, _ in items], np.uint16),

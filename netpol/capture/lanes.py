@@ -1,19 +1,22 @@
 """Finds where the records of a capture start: many lanes walk a block in lock step, and each lane is proven.
 
-Every record says how long it is, so records form a chain that can only be followed from its start: one step per packet. To follow
-it with NumPy, likely record starts are guessed at evenly spaced places, and all guessed chains are followed at once, one
-vectorised step at a time. A guess is only believed if the chain before it arrives exactly there: the first lane starts at a
-record for certain, so by induction all proven lanes hold the true chain. Where a lane is not met, the chain is followed one record
-at a time until it meets a lane again. Payload that imitates record headers costs time, never correctness.
+Every record says how long it is, so records form a chain that can only be followed from its start: one step per
+packet. To follow it with NumPy, likely record starts are guessed at evenly spaced places, and all guessed chains are
+followed at once, one vectorised step at a time. A guess is only believed if the chain before it arrives exactly
+there: the first lane starts at a record for certain, so by induction all proven lanes hold the true chain. Where a
+    lane is not met, the
+chain is followed one record at a time until it meets a lane again. Payload that imitates record headers costs time,
+never correctness.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from netpol.capture.views import Ints
+if TYPE_CHECKING:
+    from netpol.capture.views import Ints
 
 LANES = 256
 SHORTEST_LANE = 4096
@@ -39,6 +42,15 @@ class Chain(Protocol):
         ...
 
 
+class _Lanes(NamedTuple):
+    """Walked lanes: where each starts, int64[steps, lanes] positions, how many are its own, where it arrives."""
+
+    starts: Ints
+    steps: Ints
+    counts: Ints
+    ends: Ints
+
+
 def walk(chain: Chain, start: int, stop: int) -> Ints:
     """The starts of all records of the chain that begins at `start`, in order.
 
@@ -62,7 +74,7 @@ def walk(chain: Chain, start: int, stop: int) -> Ints:
     ends = steps[counts, np.arange(len(starts))]
     if np.array_equal(ends, limits):
         return steps[:-1].T[inside.T]
-    return _join(chain, steps, counts, ends, starts, stop)
+    return _join(chain, _Lanes(starts, steps, counts, ends), stop)
 
 
 def _guess_starts(chain: Chain, start: int, stop: int) -> Ints:
@@ -103,21 +115,21 @@ def _walk_lanes(chain: Chain, starts: Ints, limits: Ints, stop: int) -> Ints:
             return steps[:count]
 
 
-def _join(chain: Chain, steps: Ints, counts: Ints, ends: Ints, starts: Ints, stop: int) -> Ints:
+def _join(chain: Chain, lanes: _Lanes, stop: int) -> Ints:
     """The true chain where not every lane was met by the one before it."""
-    lane_at = {int(start): lane for lane, start in enumerate(starts)}
+    lane_at = {int(start): lane for lane, start in enumerate(lanes.starts)}
     parts: list[Ints] = []
     between: list[int] = []
-    at = int(starts[0])
+    at = int(lanes.starts[0])
     while at < stop:
         lane = lane_at.get(at)
         if lane is None:
             between.append(at)
             at = chain.step_one(at)
             continue
-        parts += [np.array(between, np.int64), steps[: counts[lane], lane]]
+        parts += [np.array(between, np.int64), lanes.steps[: lanes.counts[lane], lane]]
         between = []
-        at = int(ends[lane])
+        at = int(lanes.ends[lane])
     return np.concatenate([*parts, np.array(between, np.int64)])
 
 

@@ -1,6 +1,7 @@
 """Link layers: from the start of a frame to the start of its IP packet.
 
-Sources: the LINKTYPE_ registry (draft-ietf-opsawg-pcaplinktype), IEEE 802.1Q and 802.1ad, RFC 1042 (SNAP), RFC 3032 (MPLS),
+Sources: the LINKTYPE_ registry (draft-ietf-opsawg-pcaplinktype), IEEE 802.1Q and 802.1ad, RFC 1042 (SNAP), RFC 3032
+    (MPLS),
 RFC 2516 (PPPoE), RFC 1661 and 1662 (PPP).
 """
 
@@ -213,7 +214,7 @@ def _only(version: int) -> Callable[[Block, Cursor], None]:
 
 
 def _null(block: Block, cursor: Cursor) -> None:
-    """An address family in the byte order of whoever captured; each BSD has its own number for IPv6, and Linux another."""
+    """An address family in the byte order of whoever captured; every system has its own for IPv6."""
     held = block.held(cursor, 4, _CUT_LINK)
     if held is not None:
         cursor = cursor.take(held)
@@ -227,7 +228,8 @@ def _null(block: Block, cursor: Cursor) -> None:
 def _bounded(block: Block, reason: str, lump: str) -> str:
     """The reason itself, unless too many different ones were met: traffic must not decide how long the list gets."""
     known = block.tally.undecoded
-    if reason in known or sum(each.startswith(reason.split()[0]) for each in known) < _MOST_KINDS:
+    kind = reason.split(maxsplit=1)[0]
+    if reason in known or sum(each.startswith(kind) for each in known) < _MOST_KINDS:
         return reason
     return lump
 

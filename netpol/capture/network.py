@@ -106,8 +106,8 @@ def _ipv4(block: Block, cursor: Cursor) -> None:
         later = fragment & _OFFSET != 0
         first = (fragment != 0) & ~later
         identification = fields["identification"].astype(np.int64)
-        block.fragments.append(FragmentPart(True, datagrams.take(first), identification[first]))  # noqa: FBT003
-        block.fragments.append(FragmentPart(False, datagrams.take(later), identification[later]))  # noqa: FBT003
+        block.fragments.append(FragmentPart(True, datagrams.take(first), identification[first]))
+        block.fragments.append(FragmentPart(False, datagrams.take(later), identification[later]))
         datagrams = datagrams.take(~later)
     if (datagrams.protocol == _AUTHENTICATION).any():
         datagrams = skip_extensions(block, datagrams, _EXTENSIONS_4)
@@ -150,7 +150,7 @@ def skip_extensions(block: Block, datagrams: Datagrams, extensions: NDArray[np.b
     keep = np.ones(len(at), np.bool_)
     active = np.flatnonzero(extensions[protocol])
     for _ in range(_MOST_EXTENSIONS):
-        active = _held_part(block, datagrams.cursor, at, active, keep, 8)
+        active = _held_part(block, datagrams.cursor, at, active, keep)
         if not len(active):
             break
         fields = block.fetch(at[active], _EXTENSION)
@@ -175,10 +175,10 @@ def skip_extensions(block: Block, datagrams: Datagrams, extensions: NDArray[np.b
     return moved if keep.all() else moved.take(keep)
 
 
-def _held_part(block: Block, cursor: Cursor, at: Ints, active: Ints, keep: NDArray[np.bool_], need: int) -> Ints:
-    """Those of the packets `active` that have `need` bytes at `at`."""
+def _held_part(block: Block, cursor: Cursor, at: Ints, active: Ints, keep: NDArray[np.bool_]) -> Ints:
+    """Those of the packets `active` that have the start of an extension header at `at`."""
     part = Cursor(cursor.rows[active], at[active], cursor.end[active], cursor.wire_end[active])
-    held = block.held(part, need, _BAD_IPV6)
+    held = block.held(part, _EXTENSION.itemsize, _BAD_IPV6)
     if held is None:
         return active
     keep[active[~held]] = False

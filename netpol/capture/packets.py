@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 ICMP_REQUEST, ICMP_REPLY, ICMP_ERROR = 1, 2, 4
@@ -52,7 +51,8 @@ class PacketBatch(_Columns):
         flags: uint8[n]. TCP: the flag byte. SCTP: SCTP_* bits. ICMP, ICMPv6: ICMP_*. 0 in later fragments.
         sequence: uint32[n]. TCP: sequence number. SCTP: initiate tag of INIT and INIT ACK. Else 0.
         acknowledgement: uint32[n]. TCP: acknowledgement number. SCTP: verification tag. Else 0.
-        payload: uint32[n], bytes above the transport header by the IP length, captured or not. SCTP: user data in DATA chunks.
+        payload: uint32[n], bytes above the transport header by the IP length, captured or not. SCTP: user data in
+            DATA chunks.
     """
 
     family: int
@@ -77,7 +77,8 @@ class Unreachables(_Columns):
     """The packets that ICMP destination-unreachable errors quote, in the direction of the quoted packet's sender.
 
     ICMP type 3 without code 4, which asks for smaller packets and refuses nothing (RFC 1191); ICMPv6 type 1, and type 4
-    code 1, which says for IPv6 that a protocol is not spoken (RFC 4443, 3.4). The error itself is an ordinary packet too.
+    code 1, which says for IPv6 that a protocol is not spoken (RFC 4443, 3.4). The error itself is an ordinary packet
+    too.
 
     Attributes:
         family: 4 or 6, of the quoted packet.
@@ -111,12 +112,14 @@ class Tally:
         packets: Records read.
         decoded: Those that are in a batch.
         truncated: Those whose captured part was too short to decode; they are in `undecoded` too.
-        lost: Packets that the capture says were dropped before they were written, and records that were cut off or damaged.
+        lost: Packets that the capture says were dropped before they were written, and records that were cut off or
+            damaged.
         undecoded: Readable reason to number of packets.
         captures: Captures read.
         passed_over: Files in folders that are no captures: the first NAMED_PLACES names.
         passed_over_files: How many there were.
-        damaged: One message for each capture that was cut off or is damaged in the middle: file, byte offset, what is wrong there.
+        damaged: One message for each capture that was cut off or is damaged in the middle: file, byte offset, what is
+            wrong there.
             Everything before that place was used. At most NAMED_PLACES messages.
         damaged_captures: How many there were.
     """
@@ -153,7 +156,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is held in memory at once. None of these changes what is decoded, only fragment_table what can be reassembled.
+    """How much is held in memory at once.
+
+    None of these changes what is decoded, except that fragment_table bounds which fragments find their first.
 
     Attributes:
         block: Bytes of a capture that are walked at once.

@@ -1,6 +1,7 @@
 """The pcap container: one header, then records of a fixed header and a frame.
 
-Source: draft-ietf-opsawg-pcap, and for the variants what libpcap reads (sf-pcap.c): both byte orders, nanoseconds, the record
+Source: draft-ietf-opsawg-pcap, and for the variants what libpcap reads (sf-pcap.c): both byte orders, nanoseconds,
+    the record
 header that Alexey Kuznetzov's patch made 8 bytes longer, and the files before version 2.4 with the two lengths swapped.
 """
 
@@ -28,7 +29,6 @@ _HEADER = 24
 MAGICS = frozenset(
     struct.pack(order + "I", magic) for order in "<>" for magic in (_MICROSECONDS, _NANOSECONDS, _KUZNETZOV)
 )
-_TRIES_PER_LANE = 64
 _LONGEST_FRAME = 1 << 24
 
 
@@ -92,7 +92,7 @@ class PcapChain:
     """How pcap records follow each other on one block."""
 
     def __init__(self, layout: Layout, data: Bytes, second: int | None) -> None:
-        """Args: layout; data: the block; second: a time in seconds close to the block's packets, None to guess nothing."""
+        """Args: layout; data: the block; second: a time close to the block's packets, None: guess nothing."""
         self._layout = layout
         self._data = data
         self._second = second
@@ -103,6 +103,7 @@ class PcapChain:
         self._other_lengths = self._words[layout.wire :]
 
     def step(self, at: Ints) -> Ints:
+        """See Chain."""
         length = self._lengths[at]
         if self._layout.either:
             length = np.minimum(length, self._other_lengths[at])
@@ -111,15 +112,17 @@ class PcapChain:
         return following
 
     def step_one(self, at: int) -> int:
-        length: int = self._word(self._data, at + self._layout.captured)[0]
+        """See Chain."""
+        length: int = self._word(self._data.data, at + self._layout.captured)[0]
         if self._layout.either:
-            length = min(length, self._word(self._data, at + self._layout.wire)[0])
+            length = min(length, self._word(self._data.data, at + self._layout.wire)[0])
         return at + self._layout.header + length
 
     def guess(self, begin: Ints, span: int, stop: int) -> Ints:
         """The first place that looks like a record header of the block's time and leads to another one.
 
-        All bytes of all spans are compared with the upper half of the time, 2^16 s wide; the few that match are looked at closely.
+        All bytes of all spans are compared with the upper half of the time, 2^16 s wide; the few that match are
+        looked at closely.
         """
         found = np.full(len(begin), -1, np.int64)
         if self._second is None:
@@ -169,8 +172,8 @@ class Pcap:
             block: How much to hold at once.
 
         Raises:
-            InputError: The file header is unusable, or the very first record is. A later place that makes no sense ends the
-                capture there, as in libpcap, and is noted as damage.
+            InputError: The file header is unusable, or the very first record is. A later place that makes no sense
+                ends the capture there, as in libpcap, and is noted as damage.
         """
         window = source.advance(0, block())
         try:
@@ -247,5 +250,5 @@ class Pcap:
     def _needed(layout: Layout, window: Window) -> int:
         if window.stop - window.start < layout.header:
             return layout.header
-        word = struct.Struct(layout.order + "I").unpack_from(window.data, window.start + layout.captured)[0]
+        word = struct.Struct(layout.order + "I").unpack_from(window.data.data, window.start + layout.captured)[0]
         return min(int(word), LONGEST_RECORD) + layout.header

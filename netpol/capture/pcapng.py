@@ -84,7 +84,7 @@ class Interfaces:
         self.drops.append(0)
 
     def count_drops(self, order: str, body: bytes) -> None:
-        """Takes the drop counts of an interface statistics block: counts since the capture began, so the last one holds."""
+        """Takes the drop counts of a statistics block: they count from the beginning, so the last one holds."""
         interface = struct.unpack_from(order + "I", body)[0]
         if interface >= len(self):
             return
@@ -97,7 +97,7 @@ class Interfaces:
             self.drops[interface] = sum(counts)
 
     def nanoseconds(self, interface: Ints, units: Units) -> Ints:
-        """int64[n], since the epoch; times that 64 bits of nanoseconds cannot hold are set to the last ones that they can."""
+        """int64[n], since the epoch; times that 64 bits cannot hold become the last ones that they can."""
         time = np.zeros(len(units), np.int64)
         for each in np.unique(interface):
             its = slice(None) if len(self) == 1 else interface == each
@@ -135,11 +135,10 @@ def _options(order: str, body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """The blocks of one window.
+class End:
+    """Why the blocks of one window end where they do.
 
     Attributes:
-        records: Their packets.
         following: Index of the first byte that was not used.
         section: Another section starts there.
         damage: What is wrong there, empty if nothing.
@@ -147,12 +146,73 @@ class Stretch:
         skip: So many bytes from there hold no packet.
     """
 
-    records: Records
     following: int
     section: bool = False
     damage: str = ""
     needed: int = 0
     skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Blocks of one byte order: where they start, their types and total lengths, each int64[n]."""
+
+    order: str
+    at: Ints
+    kind: Ints
+    length: Ints
+
+    def first(self, count: int) -> Blocks:
+        """The first `count` blocks."""
+        return Blocks(self.order, self.at[:count], self.kind[:count], self.length[:count])
+
+    @property
+    def known(self) -> Mask:
+        """Those of a type that is looked into."""
+        return np.isin(self.kind, _KNOWN)
+
+
+def _next_section(window: Window, blocks: Blocks) -> tuple[int, End] | None:
+    """Blocks behind another section's start may have another byte order."""
+    del window
+    sections = np.flatnonzero(blocks.kind[1:] == _SECTION)
+    if not len(sections):
+        return None
+    count = int(sections[0]) + 1
+    return count, End(int(blocks.at[count]), section=True)
+
+
+def _lying_length(window: Window, blocks: Blocks) -> tuple[int, End] | None:
+    """A length that no block of its type has."""
+    del window
+    bad = (blocks.length % 4 != 0) | (blocks.length < _SMALLEST) | (blocks.known & (blocks.length > _LONGEST_BLOCK))
+    if not bad.any():
+        return None
+    count = int(np.argmax(bad))
+    return count, End(int(blocks.at[count]), damage=f"a block claims a length of {blocks.length[count]} bytes")
+
+
+def _incomplete(window: Window, blocks: Blocks) -> tuple[int, End] | None:
+    """A last block that goes on behind the window."""
+    if not len(blocks.at) or blocks.at[-1] + blocks.length[-1] <= window.stop:
+        return None
+    following, length = int(blocks.at[-1]), int(blocks.length[-1])
+    if blocks.known[-1]:
+        end = End(following, needed=length)
+    else:
+        end = End(following, skip=length if following == window.start else 0)
+    return len(blocks.at) - 1, end
+
+
+def _other_length_at_end(window: Window, blocks: Blocks) -> tuple[int, End] | None:
+    """Two lengths that differ. Of blocks that are passed over, the second one is not looked at."""
+    at_end = fetch(window.data, blocks.at + blocks.length - 4, np.dtype(blocks.order + "u4"))
+    different = blocks.known & (at_end != blocks.length)
+    if not different.any():
+        return None
+    count = int(np.argmax(different))
+    lengths = f"the length {blocks.length[count]} at its start and {at_end[count]} at its end"
+    return count, End(int(blocks.at[count]), damage=f"a block has {lengths}")
 
 
 class BlockChain:
@@ -166,10 +226,13 @@ class BlockChain:
         self._lengths = self._words[4:]
 
     def step(self, at: Ints) -> Ints:
-        return at + np.maximum(self._lengths[at], _SMALLEST)
+        """See Chain."""
+        following: Ints = at + np.maximum(self._lengths[at], _SMALLEST)
+        return following
 
     def step_one(self, at: int) -> int:
-        return at + max(int(self._word(self._data, at + 4)[0]), _SMALLEST)
+        """See Chain."""
+        return at + max(int(self._word(self._data.data, at + 4)[0]), _SMALLEST)
 
     def guess(self, begin: Ints, span: int, stop: int) -> Ints:
         """The first multiple of four bytes that looks like a packet block with the right length at its end."""
@@ -207,22 +270,21 @@ class Pcapng:
             block: How much to hold at once.
 
         Raises:
-            InputError: Nothing at all could be read. A later block that makes no sense ends the capture there and is noted.
+            InputError: Nothing at all could be read. A later block that makes no sense ends the capture there and is
+                noted.
         """
         start, size, beginning = 0, min(block(), _FIRST_STRETCH), True
         while True:
             window = source.advance(start, size)
-            stretch = self._stretch(window)
-            start = stretch.following
-            if len(stretch.records):
+            records, end = self._stretch(window)
+            start = end.following
+            if len(records):
                 beginning = False
-                yield stretch.records
-            damage = stretch.damage
-            if window.final and not damage and not stretch.section:
-                if start < window.stop or stretch.skip or window.broken:
-                    cut = (
-                        "the last block is cut off" if start < window.stop or stretch.skip else "the capture ends early"
-                    )
+                yield records
+            damage = end.damage
+            if window.final and not damage and not end.section:
+                if start < window.stop or end.skip or window.broken:
+                    cut = "the last block is cut off" if start < window.stop or end.skip else "the capture ends early"
                     damage = window.broken or cut
                     beginning = False
                 elif beginning:
@@ -232,11 +294,11 @@ class Pcapng:
                 if beginning:
                     raise InputError(damage, where=(source.place,), remedy="Record the capture again")
                 self._tally.damage(f"{source.place}: {damage}")
-            if damage or (window.final and not stretch.section):
+            if damage or (window.final and not end.section):
                 break
-            if stretch.skip:
-                start = self._skip(source, stretch.skip, start)
-            size = max(min(block(), _FIRST_STRETCH if stretch.section else size * 2), stretch.needed)
+            if end.skip:
+                start = self._skip(source, end.skip, start)
+            size = max(min(block(), _FIRST_STRETCH if end.section else size * 2), end.needed)
         self._count_drops()
 
     def _skip(self, source: Source, length: int, start: int) -> int:
@@ -252,52 +314,34 @@ class Pcapng:
             length -= here
             start = window.stop
 
-    def _stretch(self, window: Window) -> Stretch:
+    def _stretch(self, window: Window) -> tuple[Records, End]:
         """Reads the blocks of one window that belong to one section."""
         data, start = window.data, window.start
         head = data[start : min(start + _SECTION_HEADER, window.stop)].tobytes()
         if head.startswith(MAGIC):
             if len(head) < _SECTION_HEADER:
-                return Stretch(_no_records(data), start, needed=_SECTION_HEADER)
+                return _no_records(data), End(start, needed=_SECTION_HEADER)
             if damage := self._begin_section(head):
-                return Stretch(_no_records(data), start, damage=damage)
-        at = walk(BlockChain(self._order, data), start, window.stop)
+                return _no_records(data), End(start, damage=damage)
+        blocks = self._blocks(window)
+        end = End(window.stop)
+        if len(blocks.at):
+            end = End(int(blocks.at[-1] + max(blocks.length[-1], _SMALLEST)))
+        elif start < window.stop:
+            end = End(start, needed=8)
+        for rule in (_next_section, _lying_length, _incomplete, _other_length_at_end):
+            if found := rule(window, blocks):
+                count, end = found
+                blocks = blocks.first(count)
+        return self._read_blocks(data, blocks), end
+
+    def _blocks(self, window: Window) -> Blocks:
+        """All blocks of which type and length are in the window, whatever they claim."""
+        at = walk(BlockChain(self._order, window.data), window.start, window.stop)
         if len(at) and at[-1] + 8 > window.stop:
             at = at[:-1]
-        words = fetch(data, at, np.dtype("V8")).view(self._order + "u4").reshape(len(at), 2)
-        kind, length = words[:, 0].astype(np.int64), words[:, 1].astype(np.int64)
-        following, section, damage, needed, skip = window.stop, False, "", 0, 0
-        if len(at):
-            following = int(at[-1] + max(length[-1], _SMALLEST))
-        elif start < window.stop:
-            following, needed = start, 8
-        sections = np.flatnonzero(kind[1:] == _SECTION)
-        if len(sections):
-            cut = int(sections[0]) + 1
-            following, section = int(at[cut]), True
-            at, kind, length = at[:cut], kind[:cut], length[:cut]
-        known = np.isin(kind, _KNOWN)
-        bad = (length % 4 != 0) | (length < _SMALLEST) | (known & (length > _LONGEST_BLOCK))
-        if bad.any():
-            cut = int(np.argmax(bad))
-            following, section, damage = int(at[cut]), False, f"a block claims a length of {length[cut]} bytes"
-            at, kind, length, known = at[:cut], kind[:cut], length[:cut], known[:cut]
-        if len(at) and at[-1] + length[-1] > window.stop:
-            following = int(at[-1])
-            if known[-1]:
-                needed = int(length[-1])
-            elif following == start:
-                skip = int(length[-1])
-            at, kind, length, known = at[:-1], kind[:-1], length[:-1], known[:-1]
-        at_end = fetch(data, at + length - 4, np.dtype(self._order + "u4"))
-        different = known & (at_end != length)
-        if different.any():
-            cut = int(np.argmax(different))
-            following, section, needed, skip = int(at[cut]), False, 0, 0
-            damage = f"a block has the length {length[cut]} at its start and {at_end[cut]} at its end"
-            at, kind, length = at[:cut], kind[:cut], length[:cut]
-        records = self._read_blocks(data, at, kind, length)
-        return Stretch(records, following, section=section, damage=damage, needed=needed, skip=skip)
+        words = fetch(window.data, at, np.dtype("V8")).view(self._order + "u4").reshape(len(at), 2)
+        return Blocks(self._order, at, words[:, 0].astype(np.int64), words[:, 1].astype(np.int64))
 
     def _begin_section(self, head: bytes) -> str:
         """Starts a section; says what is wrong with its header."""
@@ -315,8 +359,9 @@ class Pcapng:
         self._tally.lost += sum(self._interfaces.drops)
         self._interfaces = Interfaces()
 
-    def _read_blocks(self, data: Bytes, at: Ints, kind: Ints, length: Ints) -> Records:
+    def _read_blocks(self, data: Bytes, blocks: Blocks) -> Records:
         """The packets among complete blocks."""
+        at, kind, length = blocks.at, blocks.kind, blocks.length
         described = len(self._interfaces) + np.cumsum(kind == _INTERFACE)
         for index in np.flatnonzero((kind == _INTERFACE) | (kind == _STATISTICS)):
             body = data[at[index] + 8 : at[index] + length[index] - 4].tobytes()
@@ -382,4 +427,6 @@ class Pcapng:
 
 def _no_records(data: Bytes) -> Records:
     empty = np.empty(0, np.int64)
-    return Records(data=data, heads=np.empty((0, HEAD), np.uint8), at=empty, captured=empty, wire=empty, time=empty, linktype=0)
+    return Records(
+        data=data, heads=np.empty((0, HEAD), np.uint8), at=empty, captured=empty, wire=empty, time=empty, linktype=0
+    )

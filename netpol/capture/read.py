@@ -26,11 +26,12 @@ _NO_TIME, _END_OF_TIME = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 def read_packets(
     paths: Sequence[Path | Literal["-"]], tally: Tally, limits: Limits | None = None
 ) -> Iterator[PacketBatch | Unreachables]:
-    """Decodes captures: files, folders (searched to the bottom) and `-` for standard input; pcap or pcapng, plain, gzip or zstd.
+    """Decodes captures: files, folders and `-` for standard input.
 
-    One capture's packets come in its own order. Several captures are merged by time, exactly: by the latest time that each has
-    reached, then by the order of their first times and names, so the order of `paths` does not matter. Captures are opened when
-    their first packet is due.
+    pcap and pcapng, plain or in gzip or zstd, are told apart by content; folders are searched to the bottom. One
+    capture's packets come in its own order. Several captures are merged by time, exactly: by the latest time that
+    each has reached, then by the order of their first times and names, so the order of `paths` does not matter.
+    Captures are opened when their first packet is due.
 
     Args:
         paths: Where the captures are. A file that is named twice, or is also in a folder that is named, is read once.
@@ -41,8 +42,8 @@ def read_packets(
         Batches of packets, and of what ICMP errors quote; none is empty.
 
     Raises:
-        InputError: A path cannot be read, is no capture, or has no usable start. A capture that is cut off or damaged further on
-            is used up to that place, and noted in `tally.damaged`.
+        InputError: A path cannot be read, is no capture, or has no usable start. A capture that is cut off or damaged
+            further on is used up to that place, and noted in `tally.damaged`.
     """
     limits = limits or Limits()
     streams = _first_seen(_captures(find_inputs(paths), tally), limits)
@@ -166,8 +167,8 @@ def _merge(streams: Sequence[_Stream], tally: Tally, limits: Limits) -> Iterator
     """Always reads on where the least time was reached, and now and then emits up to there.
 
     What the others hold beyond that place is from one block each, because they were read on only when they were behind.
-    At the same merge key the earlier capture goes first, so only captures up to the one that is behind may give what they have
-    at its key.
+    At the same merge key the earlier capture goes first, so only captures up to the one that is behind may give what
+    they have at its key.
     """
     waiting = list(reversed(list(enumerate(streams))))
     running: list[_Open] = []

@@ -83,7 +83,7 @@ class Source(Protocol):
     place: str
 
     def advance(self, start: int, size: int) -> Window:
-        """Moves the window so that it starts at index `start` of the last one and holds `size` bytes, or all that is left.
+        """Moves the window to index `start` of the last one, so that it holds `size` bytes, or all that is left.
 
         The last window's data must not be used any more.
 

@@ -87,7 +87,7 @@ class MappedFile:
             self._dropped = whole_pages
 
     def _fault_in(self, begin: int, stop: int) -> None:
-        """Maps the window's pages in one system call; one fault per sixteen pages costs more than the decoding of a header."""
+        """Maps the window's pages in one system call: page faults would cost more than decoding does."""
         begin = max(begin - begin % mmap.PAGESIZE, self._mapped)
         if stop > begin:
             self._mapped = stop - stop % mmap.PAGESIZE
@@ -191,11 +191,11 @@ def find_inputs(paths: Sequence[Path | Literal["-"]]) -> list[Input]:
         InputError: A path does not exist or cannot be read, or a folder holds no file.
     """
     found: dict[tuple[int, int] | str, Input] = {}
-    for path in paths:
-        if path == "-" or str(path) == "-":
+    for each in paths:
+        path = Path(each)
+        if str(path) == "-":
             found.setdefault("-", Input("standard input", None, named=True))
             continue
-        path = Path(path)
         try:
             if path.is_dir():
                 files = list(_files_below(path))

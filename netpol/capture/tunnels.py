@@ -1,12 +1,12 @@
 """Tunnels: VXLAN (RFC 7348), Geneve (RFC 8926), GRE (RFC 2784, 2890), IP in IP (RFC 2003, 4213).
 
-An ordinary UDP packet may go to a tunnel's port. It is only opened if its header has the bits that the RFC demands and what
-follows is a frame or packet that tunnels carry; otherwise it stays what it was.
+An ordinary UDP packet may go to a tunnel's port. It is only opened if its header has the bits that the RFC demands
+and what follows is a frame or packet that tunnels carry; otherwise it stays what it was.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from netpol.model.flow import UDP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from netpol.capture.cursor import Block, Cursor, Datagrams
     from netpol.capture.views import Ints, Mask, Structured
@@ -40,6 +38,15 @@ _GENEVE = np.dtype([("version", "u1"), ("flags", "u1"), ("ethertype", ">u2"), ("
 _GRE_HEADER = np.dtype([("flags", ">u2"), ("ethertype", ">u2")])
 _ETHERTYPE = np.dtype(">u2")
 _BYTE = np.dtype("u1")
+
+
+class _Headers(NamedTuple):
+    """Tunnel headers: how many bytes were judged; for each whether it is one, its length, what follows."""
+
+    judged: int
+    good: Mask
+    length: Ints
+    ethertype: Ints
 
 
 def open_tunnels(block: Block, datagrams: Datagrams, port: Structured, candidates: Mask) -> Mask:
@@ -72,14 +79,14 @@ def open_tunnels(block: Block, datagrams: Datagrams, port: Structured, candidate
 
 
 def _vxlan(block: Block, cursor: Cursor) -> Mask:
-    """The I flag set and everything reserved zero; the group policy extension, which kube overlays use, may be there."""
+    """The I flag set and everything reserved zero; the group policy extension may be there."""
     at_header = cursor.moved(8)
     fields = block.fetch(at_header.at, _VXLAN)
     group = fields["flags"] & 0x80 != 0
     good = fields["flags"] & 0x7F == 0x08
     good &= (fields["policy"] & np.where(group, 0xB7, 0xFF) == 0) & (group | (fields["group"] == 0))
     good &= fields["network"] & 0xFF == 0
-    return _hand_on(block, at_header, 8, good, np.full(len(cursor), 8), np.full(len(cursor), _BRIDGED))
+    return _hand_on(block, at_header, _Headers(8, good, np.full(len(cursor), 8), np.full(len(cursor), _BRIDGED)))
 
 
 def _geneve(block: Block, cursor: Cursor) -> Mask:
@@ -87,7 +94,7 @@ def _geneve(block: Block, cursor: Cursor) -> Mask:
     fields = block.fetch(at_header.at, _GENEVE)
     good = (fields["version"] >> 6 == 0) & (fields["flags"] & 0x3F == 0) & (fields["network"] & 0xFF == 0)
     length = 8 + 4 * (fields["version"] & 0x3F).astype(np.int64)
-    return _hand_on(block, at_header, 8, good, length, fields["ethertype"].astype(np.int64))
+    return _hand_on(block, at_header, _Headers(8, good, length, fields["ethertype"].astype(np.int64)))
 
 
 def _gre(block: Block, cursor: Cursor) -> Mask:
@@ -96,7 +103,7 @@ def _gre(block: Block, cursor: Cursor) -> Mask:
     flags = fields["flags"].astype(np.int64)
     good = flags & 0x4FFF == 0
     length = 4 + 4 * ((flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1))
-    return _hand_on(block, cursor, 4, good, length, fields["ethertype"].astype(np.int64))
+    return _hand_on(block, cursor, _Headers(4, good, length, fields["ethertype"].astype(np.int64)))
 
 
 def _ip_in_ip(version: int) -> Callable[[Block, Cursor], Mask]:
@@ -104,22 +111,22 @@ def _ip_in_ip(version: int) -> Callable[[Block, Cursor], Mask]:
 
     def way(block: Block, cursor: Cursor) -> Mask:
         count = len(cursor)
-        return _hand_on(
-            block, cursor, 0, np.ones(count, np.bool_), np.zeros(count, np.int64), np.full(count, ethertype)
-        )
+        headers = _Headers(0, np.ones(count, np.bool_), np.zeros(count, np.int64), np.full(count, ethertype))
+        return _hand_on(block, cursor, headers)
 
     return way
 
 
-def _hand_on(block: Block, cursor: Cursor, fixed: int, good: Mask, length: Ints, ethertype: Ints) -> Mask:
-    """Queues what follows tunnel headers of the given lengths, whose first `fixed` bytes were judged as `good`.
+def _hand_on(block: Block, cursor: Cursor, headers: _Headers) -> Mask:
+    """Queues what follows tunnel headers.
 
-    Where the snapshot length cut what would have told whether it is a tunnel, the packet is dropped as cut: to call it the
-    tunnel's own conversation would invent a flow.
+    Where the snapshot length cut what would have told whether it is a tunnel, the packet is dropped as cut: to call
+    it the tunnel's own conversation would invent a flow.
 
     Returns:
         bool[n]: the packets that are tunnels.
     """
+    fixed, good, length, ethertype = headers
     bridged = ethertype == _BRIDGED
     ip = (ethertype == 0x0800) | (ethertype == 0x86DD)
     unseen = cursor.end < cursor.at + fixed
@@ -144,9 +151,10 @@ def _hand_on(block: Block, cursor: Cursor, fixed: int, good: Mask, length: Ints,
     judged &= plausible
     block.drop(CUT, np.count_nonzero(cut))
     block.tally.truncated += int(np.count_nonzero(cut))
+    opened: Mask = judged | cut
     if cursor.depth == DEEPEST:
         block.drop("too many tunnels in tunnels", np.count_nonzero(judged))
-        return judged | cut
+        return opened
     inner = cursor.moved(length, deeper=1)
     for mask, queue, kind in (
         (judged & bridged, block.frames, ETHERNET),
@@ -155,4 +163,4 @@ def _hand_on(block: Block, cursor: Cursor, fixed: int, good: Mask, length: Ints,
     ):
         if mask.any():
             queue.append((kind, inner.take(mask)))
-    return judged | cut
+    return opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,17 @@ _EXTENSION = np.dtype([("next", "u1"), ("length", "u1"), ("fragment", ">u2")])
 _START = np.dtype([("source_port", ">u2"), ("destination_port", ">u2"), ("sequence", ">u4")])
 
 
+class _Origin(NamedTuple):
+    """Quoted packets: what their IP headers say, and where their transport headers start."""
+
+    family: int
+    rows: Ints
+    at: Ints
+    protocol: Structured
+    source: Addresses
+    destination: Addresses
+
+
 def quote(block: Block, errors: Datagrams, protocol: int, kind_and_code: Structured) -> None:
     """Adds what those ICMP or ICMPv6 packets quote that say that something cannot be reached.
 
@@ -73,7 +84,7 @@ def _quote_ipv4(block: Block, rows: Ints, at: Ints, end: Ints) -> None:
     good &= at + header + _ENOUGH <= end
     fields = fields[good]
     source, destination = fields["source"].astype(np.uint32), fields["destination"].astype(np.uint32)
-    _add(block, 4, rows[good], (at + header)[good], fields["protocol"].copy(), source, destination)
+    _add(block, _Origin(4, rows[good], (at + header)[good], fields["protocol"].copy(), source, destination))
 
 
 def _quote_ipv6(block: Block, rows: Ints, at: Ints, end: Ints) -> None:
@@ -94,12 +105,11 @@ def _quote_ipv6(block: Block, rows: Ints, at: Ints, end: Ints) -> None:
         protocol[active] = header["next"]
     good &= at + _ENOUGH <= end
     source, destination = fields["source"][good].astype(np.uint64), fields["destination"][good].astype(np.uint64)
-    _add(block, 6, rows[good], at[good], protocol[good], source, destination)
+    _add(block, _Origin(6, rows[good], at[good], protocol[good], source, destination))
 
 
-def _add(
-    block: Block, family: int, rows: Ints, at: Ints, protocol: Structured, source: Addresses, destination: Addresses
-) -> None:
+def _add(block: Block, origin: _Origin) -> None:
+    family, rows, at, protocol, source, destination = origin
     if not len(rows):
         return
     fields = block.fetch(at, _START)

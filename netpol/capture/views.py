@@ -13,8 +13,8 @@ Mask = NDArray[np.bool_]
 Structured = NDArray[Any]
 
 HEAD = 80
-"""So many bytes of each frame are fetched together with its record header: enough for IPv6 and TCP on Ethernet. To fetch them later
-would wait for memory a second time."""
+"""So many bytes of each frame are fetched together with its record header: enough for IPv6 and TCP on Ethernet. To
+fetch them later would wait for memory a second time."""
 
 PAD = 256
 """So many bytes behind the valid part of a block may be fetched (never used), so that no fetch needs a bounds check."""
@@ -23,7 +23,8 @@ PAD = 256
 def fetch(data: Bytes, at: Ints, layout: np.dtype[Any]) -> Structured:
     """The structures of `layout` that start at the byte positions `at`.
 
-    A view with one element per byte is indexed as opaque bytes, which copies each header in one go instead of field by field.
+    A view with one element per byte is indexed as opaque bytes, which copies each header in one go instead of field
+    by field.
 
     Args:
         data: uint8[m], contiguous.

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, TCP, UDP, fragment
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import fragment as _fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.layers.inet6 import fragment6 as _fragment6
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
@@ -16,9 +18,15 @@ from scapy.packet import Raw
 from netpol.capture.packets import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scapy.packet import Packet
+
     from tests.capture.conftest import Decode, MakeFrame
 
 SECOND = 10**9
+fragment: Callable[..., list[Packet]] = _fragment
+fragment6: Callable[..., list[Packet]] = _fragment6
 ENDS = ("10.0.0.1", "10.0.0.2", 17, 1000, 2000)
 ENDS6 = ("fd00::1", "fd00::2", 17, 1000, 2000)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,8 @@ from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.capture.conftest import Decode, Read, Write
 
@@ -67,7 +68,9 @@ def test_real_captures_with_flipped_bytes(
     for place, value in flips:
         damaged[place] = value
     capture = tmp_path_factory.getbasetemp() / "flipped"
-    _survives(read, capture, bytes(damaged), Limits(block=data.draw(st.sampled_from([256, 1 << 20])), smallest_block=64))
+    _survives(
+        read, capture, bytes(damaged), Limits(block=data.draw(st.sampled_from([256, 1 << 20])), smallest_block=64)
+    )
 
 
 def test_real_captures_cut_at_every_byte(real_captures: list[Path], tmp_path: Path, read: Read) -> None:
@@ -88,8 +91,8 @@ def test_the_block_size_changes_nothing(real_captures: list[Path], read: Read) -
 
 @settings(max_examples=40, deadline=None)
 @given(some=st.lists(frames, min_size=1, max_size=40), block=st.integers(64, 600), rows=st.integers(1, 9))
-def test_the_block_size_changes_nothing_for_odd_frames_either(
-    some: list[bytes], block: int, rows: int, tmp_path_factory: pytest.TempPathFactory, read: Read, pcap_bytes: Write
+def test_the_block_size_changes_nothing_for_odd_frames_either(  # fixtures and drawn values
+    *, some: list[bytes], block: int, rows: int, tmp_path_factory: pytest.TempPathFactory, read: Read, pcap_bytes: Write
 ) -> None:
     capture = tmp_path_factory.getbasetemp() / "odd"
     capture.write_bytes(pcap_bytes(some))

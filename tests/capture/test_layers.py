@@ -151,7 +151,11 @@ EXTENSIONS = {
     "destination options": IPv6ExtHdrDestOpt(),
     "atomic fragment": IPv6ExtHdrFragment(id=5),
     "authentication": AH(nh=6, payloadlen=4, spi=1, icv=b"123456789012"),
-    "all of them": IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting() / IPv6ExtHdrFragment(nh=51) / AH(nh=6, payloadlen=4, icv=bytes(12)),
+    "all of them": IPv6ExtHdrHopByHop()
+    / IPv6ExtHdrDestOpt()
+    / IPv6ExtHdrRouting()
+    / IPv6ExtHdrFragment(nh=51)
+    / AH(nh=6, payloadlen=4, icv=bytes(12)),
 }
 
 
@@ -164,9 +168,9 @@ def test_extension_headers(name: str, decode: Decode) -> None:
 
 def test_endless_extension_headers_are_given_up(decode: Decode) -> None:
     packet = IPv6(nh=0) / Raw(b"\0\0" + bytes(6))
-    packet = bytes(packet) + b"\0\0\0\0\0\0\0\0" * 40
-    packet = packet[:4] + struct.pack(">H", len(packet) - 40) + packet[6:]
-    assert decode(packet, linktype=101).tally.undecoded == {"too many extension headers": 1}
+    data = bytes(packet) + bytes(8) * 40
+    data = data[:4] + struct.pack(">H", len(data) - 40) + data[6:]
+    assert decode(data, linktype=101).tally.undecoded == {"too many extension headers": 1}
 
 
 def test_authentication_header_in_ipv4(decode: Decode) -> None:
@@ -215,7 +219,8 @@ NOT_TUNNELS = {
     "VXLAN without its flag": UDP(sport=5, dport=4789) / Raw(bytes(8) + bytes(ETHER / TCP4)),
     "VXLAN with reserved bits": UDP(sport=5, dport=4789) / Raw(b"\x08\0\0\1\0\0\7\0" + bytes(ETHER / TCP4)),
     "VXLAN with what Ethernet does not carry": UDP(sport=5, dport=4789) / Raw(b"\x08\0\0\0\0\0\7\0" + b"\xff" * 60),
-    "VXLAN with wrong IP version": UDP(sport=5, dport=4789) / Raw(b"\x08\0\0\0\0\0\7\0" + bytes(12) + b"\x08\0" + bytes(60)),
+    "VXLAN with wrong IP version": UDP(sport=5, dport=4789)
+    / Raw(b"\x08\0\0\0\0\0\7\0" + bytes(12) + b"\x08\0" + bytes(60)),
     "VXLAN with nothing in it": UDP(sport=5, dport=4789) / Raw(b"\x08\0\0\0\0\0\7\0"),
     "half a VXLAN header": UDP(sport=5, dport=4789) / Raw(b"\x08\0\0"),
     "Geneve of another version": UDP(sport=5, dport=6081) / Raw(b"\x40\0\x65\x58\0\0\7\0" + bytes(ETHER / TCP4)),
@@ -336,7 +341,14 @@ def test_icmp_messages(message: Built, flags: int, identifier: int, decode: Deco
 
 
 def test_many_kinds_at_once_keep_their_order(decode: Decode) -> None:
-    kinds = [TCP4, IP() / UDP(), TUNNELS["VXLAN"] / TCP4, IP() / ICMP(id=4), IP() / SCTP() / SCTPChunkInit(), OUTER / TCP6]
+    kinds = [
+        TCP4,
+        IP() / UDP(),
+        TUNNELS["VXLAN"] / TCP4,
+        IP() / ICMP(id=4),
+        IP() / SCTP() / SCTPChunkInit(),
+        OUTER / TCP6,
+    ]
     alone = [decode(bytes(ETHER / each)).only for each in kinds]
     result = decode(*(bytes(ETHER / each) for each in kinds * 5))
     assert result.by_family[4] == [each for each in alone if "." in each.source] * 5
@@ -345,14 +357,22 @@ def test_many_kinds_at_once_keep_their_order(decode: Decode) -> None:
 
 QUOTED = (
     (TCP4, ("10.0.0.1", "10.0.0.2", 6, 40000, 80, 7)),
-    (IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=5, dport=53) / Raw(b"x" * 9), ("10.0.0.1", "10.0.0.2", 17, 5, 53, 0)),
+    (
+        IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=5, dport=53) / Raw(b"x" * 9),
+        ("10.0.0.1", "10.0.0.2", 17, 5, 53, 0),
+    ),
     (IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(id=4), ("10.0.0.1", "10.0.0.2", 1, 4, 4, 0)),
-    (IP(src="10.0.0.1", dst="10.0.0.2", options=[IPOption_Router_Alert()]) / TCP4[TCP], ("10.0.0.1", "10.0.0.2", 6, 40000, 80, 7)),
+    (
+        IP(src="10.0.0.1", dst="10.0.0.2", options=[IPOption_Router_Alert()]) / TCP4[TCP],
+        ("10.0.0.1", "10.0.0.2", 6, 40000, 80, 7),
+    ),
 )
 
 
 @pytest.mark.parametrize(("quoted", "expected"), QUOTED)
-def test_unreachables_quote_the_packet_that_was_refused(quoted: Built, expected: tuple[object, ...], decode: Decode) -> None:
+def test_unreachables_quote_the_packet_that_was_refused(
+    quoted: Built, expected: tuple[object, ...], decode: Decode
+) -> None:
     error = IP(src="10.0.0.9", dst="10.0.0.1") / ICMP(type=3, code=3)
     for around in (ETHER, ETHER / OUTER / UDP(dport=4789) / VXLAN(vni=7, flags=8) / ETHER):
         result = decode(bytes(around / error / quoted))

@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
     from tests.capture.conftest import MakeFrame, Read, Write
 
-Pack = "Callable[[bytes], bytes]"
-
 
 def _udp(port: int) -> bytes:
-    return bytes.fromhex("4500001c0000000040110000010203040506070800350036") [:20] + struct.pack(">HHHH", 53, port, 8, 0)
+    return bytes.fromhex("4500001c0000000040110000010203040506070800350036")[:20] + struct.pack(">HHHH", 53, port, 8, 0)
 
 
 def _several_frames(data: bytes) -> bytes:
@@ -58,7 +56,9 @@ def plain(pcap_bytes: Write, frame: MakeFrame) -> bytes:
 
 @pytest.mark.parametrize("kind", PACKED)
 @pytest.mark.parametrize("block", [1 << 24, 1000])
-def test_compressed_captures_are_told_by_content(kind: str, block: int, plain: bytes, tmp_path: Path, read: Read) -> None:
+def test_compressed_captures_are_told_by_content(
+    kind: str, block: int, plain: bytes, tmp_path: Path, read: Read
+) -> None:
     (tmp_path / "plain.gz").write_bytes(plain)
     (tmp_path / "packed.txt").write_bytes(PACKED[kind](plain))
     limits = Limits(block=block, smallest_block=500)
@@ -153,7 +153,7 @@ def test_a_terminal_is_no_capture(monkeypatch: pytest.MonkeyPatch, read: Read) -
         read([Path("-")])
 
 
-def test_a_pipe_with_a_name(plain: bytes, tmp_path: Path, read: Read) -> None:
+def test_a_pipe_with_a_name(plain: bytes, read: Read) -> None:
     reader, writer = os.pipe()
     os.write(writer, plain[: 24 + 100 * 44])
     os.close(writer)
@@ -220,7 +220,7 @@ def _slow_merge(captures: list[list[int]]) -> list[tuple[int, int, int]]:
     rows = []
     for index, times in enumerate(captures):
         for place, _ in enumerate(times):
-            rows.append((max(times[: place + 1]), index, place))  # noqa: PERF401 - reads as the definition
+            rows.append((max(times[: place + 1]), index, place))
     return sorted(rows)
 
 
@@ -231,6 +231,7 @@ def _slow_merge(captures: list[list[int]]) -> list[tuple[int, int, int]]:
     rows=st.integers(1, 50),
 )
 def test_several_captures_are_merged_exactly_whatever_the_block_size(
+    *,
     captures: list[list[int]],
     block: int,
     rows: int,
@@ -261,9 +262,7 @@ def test_the_order_of_arguments_does_not_matter(
     assert all(result == results[0] for result in results)
 
 
-def test_hundreds_of_captures_at_once_stay_small(
-    tmp_path: Path, pcap_bytes: Write, frame: MakeFrame
-) -> None:
+def test_hundreds_of_captures_at_once_stay_small(tmp_path: Path, pcap_bytes: Write, frame: MakeFrame) -> None:
     for index in range(150):
         frames = [frame(_udp(port), time=port * 200 + index) for port in range(300)]
         (tmp_path / f"{index:03}").write_bytes(pcap_bytes(frames, linktype=101))
