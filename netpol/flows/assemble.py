@@ -82,7 +82,7 @@ class _Assembly:
         outcome = outcomes(records)
         direction, swap = directions(records, outcome, self._knowledge)
         records = swapped(records, swap)
-        shown = np.isin(outcome, [Outcome.ESTABLISHED]) & (direction == Direction.SYN) & has_port(records["protocol"])
+        shown = (outcome == Outcome.ESTABLISHED) & (direction == Direction.SYN) & has_port(records["protocol"])
         self._servers.add(records[shown])
         waits = direction == UNDECIDED
         self._store(records[~waits], outcome[~waits], direction[~waits])

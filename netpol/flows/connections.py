@@ -8,6 +8,7 @@ To which connection a packet belongs is defined on the packets of one 5-tuple in
   FIN or RST, they were captured out of order and belong to it.
 - TCP packets after a silence of more than 120 s that follows the end of a connection (RST, both FINs, or an attempt that led nowhere) are
   another connection, and so are packets after 2 h 4 min of silence.
+- An unreachable belongs to the connection that a packet at its time would belong to, if that was not silent for more than 120 s.
 - SCTP, UDP: a silence of more than 120 s separates connections. Protocols without ports: never separated.
 """
 
@@ -33,7 +34,7 @@ from netpol.flows.records import (
     opened,
     same_ends,
 )
-from netpol.flows.views import kept_together
+from netpol.flows.views import kept_together, repeated
 from netpol.model.flow import SCTP, TCP, UDP
 
 if TYPE_CHECKING:
@@ -72,10 +73,31 @@ def joined(records: Records) -> Records:
     if np.any(stream[1:] < stream[:-1]):
         order = np.lexsort((records["first"], stream))
         records, stream = records[order], stream[order]
+    stray = _stray_quotes(records, stream)
+    strays = records[stray]
+    if len(strays):
+        records, stream = records[~stray], stream[~stray]
     cuts = np.ones(len(records), np.bool_)
     cuts[1:] = stream[1:] != stream[:-1]
     cuts |= _silences(records, np.cumsum(cuts) - 1)
-    return _out_of_order_joined(join(records, np.flatnonzero(cuts)))
+    result = join(records, np.flatnonzero(cuts))
+    return np.concatenate([result, strays]) if len(strays) else result
+
+
+def _packet_before(records: Records, stream: NDArray[np.intp]) -> NDArray[np.intp]:
+    """intp[n]: the latest record with packets up to this one in its stream, -1 where there is none."""
+    position = np.arange(len(records))
+    latest = np.maximum.accumulate(np.where(records["packets"] > 0, position, -1))
+    return np.where((latest >= 0) & (stream[latest] == stream), latest, -1)
+
+
+def _stray_quotes(records: Records, stream: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """bool[n]: an unreachable about nothing that was captured in the 120 s before it."""
+    result: NDArray[np.bool_] = records["packets"] == 0
+    if result.any():
+        before = _packet_before(records, stream)
+        result &= (before < 0) | (records["first"] - records["last"][before] > SILENCE)
+    return result
 
 
 def _streams(records: Records, group: NDArray[np.intp], tcp: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -108,34 +130,45 @@ def _streams(records: Records, group: NDArray[np.intp], tcp: NDArray[np.bool_]) 
 def _silences(records: Records, stream: NDArray[np.intp]) -> NDArray[np.bool_]:
     """bool[n]: a silence that separates connections comes before the record, inside its stream."""
     protocol = records["protocol"]
-    latest = _latest(records["last"], stream)
+    last = records["last"]
+    if np.any(records["packets"] == 0):
+        last = last[_packet_before(records, stream)]  # an unreachable does not end a silence
+    latest = _latest(last, stream)
     gap = np.zeros(len(records), np.int64)
     gap[1:] = np.where(stream[1:] == stream[:-1], records["first"][1:] - latest[:-1], 0)
     long = gap > SILENCE
     cuts: NDArray[np.bool_] = long & ((protocol == UDP) | (protocol == SCTP))
     doubtful = long & (protocol == TCP)
-    cuts |= doubtful & (gap > LONG_IDLE)
-    doubtful &= ~cuts
     if doubtful.any():
-        _cut_after_ends(records, stream, doubtful, cuts)
+        _cut_after_ends(records, stream, np.where(doubtful, gap, 0), cuts)
     return cuts
 
 
 def _cut_after_ends(
-    records: Records, stream: NDArray[np.intp], doubtful: NDArray[np.bool_], cuts: NDArray[np.bool_]
+    records: Records, stream: NDArray[np.intp], gap: NDArray[np.int64], cuts: NDArray[np.bool_]
 ) -> None:
-    """Whether a connection was over before a silence depends on all of it since the last cut: the rare part that goes row by row."""
-    concerned = np.isin(stream, stream[doubtful])
+    """Whether a connection was over before a silence depends on all of it since the last cut: the rare part that goes row by row.
+
+    What comes after a cut is a new connection. It has no opening of its own, so a SYN that comes still later opens another.
+    """
+    concerned = np.flatnonzero(np.isin(stream, stream[gap > 0]))
     previous, seen, opening = -1, 0, False
-    for row in np.flatnonzero(concerned).tolist():
-        if stream[row] != previous or cuts[row]:
+    for row, of_stream, silence, events, opens in zip(
+        concerned.tolist(),
+        stream[concerned].tolist(),
+        gap[concerned].tolist(),
+        records["events"][concerned].tolist(),
+        opened(records)[concerned].tolist(),
+        strict=True,
+    ):
+        if of_stream != previous:
             seen, opening = 0, False
-        elif doubtful[row] and _is_over(seen, opening=opening):
+        elif silence > LONG_IDLE or (silence and _is_over(seen, opening=opening)) or (opens and not opening):
             cuts[row] = True
             seen, opening = 0, False
-        previous = stream[row]
-        seen |= int(records["events"][row])
-        opening |= bool(records["side"][row] != NO_CLIENT)
+        previous = of_stream
+        seen |= events
+        opening |= opens
 
 
 def _is_over(events: int, *, opening: bool) -> bool:
@@ -155,7 +188,7 @@ def _latest(last: NDArray[np.int64], stream: NDArray[np.intp]) -> NDArray[np.int
     return result
 
 
-def _out_of_order_joined(records: Records) -> Records:
+def out_of_order_joined(records: Records) -> Records:
     """Joins a record without an opening to one that opens less than 50 ms later on the same 5-tuple."""
     candidates = (records["protocol"] == TCP) & ~opened(records) & ((records["events"] & _either(_ENDING)) == 0)
     if not candidates.any() or not opened(records).any():
@@ -169,6 +202,24 @@ def _out_of_order_joined(records: Records) -> Records:
     starts = np.ones(len(records), np.bool_)
     starts[1:] = ~before[:-1]
     return join(records, np.flatnonzero(starts))
+
+
+def _leave_together(table: Records, done: NDArray[np.bool_], silent: NDArray[np.int64]) -> None:
+    """The connections of one 5-tuple leave together: one that stayed behind would take the packets that come after the last.
+
+    One without an opening gets no more packets once another was opened on its 5-tuple, so it does not keep that one back.
+    """
+    again = np.flatnonzero(repeated(table["hash"]))
+    if not len(again):
+        return
+    rows = table[again]
+    _, group = np.unique(rows["hash"], return_inverse=True)
+    latest = np.full(len(again), LONG_AGO)
+    np.maximum.at(latest, group, rows["anchor"])
+    superseded = ~opened(rows) & (latest[group] > rows["last"]) & (silent[again] > SILENCE)
+    stays = np.zeros(len(again), np.bool_)
+    stays[group[~(done[again] | superseded)]] = True
+    done[again] = ~stays[group]
 
 
 class ConnectionTable:
@@ -202,7 +253,7 @@ class ConnectionTable:
         """All that is left, at the end of the input."""
         self._join()
         rest, self._table = self._table, empty()
-        return rest
+        return out_of_order_joined(rest)
 
     def _join(self) -> None:
         self._table = joined(np.concatenate([self._table, *self._pieces]))
@@ -214,8 +265,9 @@ class ConnectionTable:
         silent = self._now - table["last"]
         tcp = table["protocol"] == TCP
         done = np.where(tcp, over(table), (table["protocol"] == UDP) | (table["protocol"] == SCTP)) & (silent > SILENCE)
-        done |= tcp & (silent > LONG_IDLE)
+        done |= (tcp & (silent > LONG_IDLE)) | ((table["packets"] == 0) & (silent > SILENCE))
         if done.any():
+            _leave_together(table, done, silent)
             done &= ~kept_together(table, ~done, self._knowledge)
         excess = int((~done).sum()) - self._limits.connections
         if excess > 0:
@@ -228,4 +280,4 @@ class ConnectionTable:
             self.closed_early += count
         if done.any():
             self._table = table[~done]
-            yield table[done]
+            yield out_of_order_joined(table[done])

@@ -34,13 +34,14 @@ FIRST_EPHEMERAL: Final = 32_768
 """Linux hands out client ports from here on (net.ipv4.ip_local_port_range); below it are well-known and registered ports."""
 
 _SERVER: Final = FROM_HIGH
+_WITH_PORTS: Final = np.isin(np.arange(256), sorted(PORT_PROTOCOLS))
 UNDECIDED: Final = 255
 """Stands for a direction that needs the rest of the data."""
 
 
 def has_port(protocol: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """bool[n]: TCP, UDP or SCTP."""
-    return np.isin(protocol, sorted(PORT_PROTOCOLS))
+    return _WITH_PORTS[protocol]
 
 
 def outcomes(records: Records) -> NDArray[np.uint8]:
@@ -56,7 +57,7 @@ def outcomes(records: Records) -> NDArray[np.uint8]:
         result: NDArray[np.bool_] = (events & np.uint16(of)) != 0
         return result
 
-    handshakes = np.isin(records["protocol"], [TCP, SCTP])
+    handshakes = (records["protocol"] == TCP) | (records["protocol"] == SCTP)
     opened = (records["side"] != NO_CLIENT) & (records["syn"] != NEVER)
     answered = records["synack"] != NEVER
     complete = opened & answered & any_of(ACK)
@@ -67,7 +68,7 @@ def outcomes(records: Records) -> NDArray[np.uint8]:
         [Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.REFUSED],
         Outcome.UNANSWERED,
     )
-    icmp = np.isin(records["protocol"], [ICMP, ICMPV6])
+    icmp = (records["protocol"] == ICMP) | (records["protocol"] == ICMPV6)
     both_ways = any_of(SEEN) & any_of(SEEN << _SERVER)
     replied = np.where(icmp, any_of(SYN) & any_of(SYNACK << _SERVER), both_ways)
     without = np.select([replied, turned_down], [Outcome.ESTABLISHED, Outcome.REFUSED], Outcome.UNANSWERED)
@@ -90,7 +91,7 @@ def directions(
     result = np.full(len(records), UNDECIDED, np.uint8)
     result[~ports] = Direction.UNKNOWN
     # An unreachable answers the datagram that it quotes, and so shows who sent first.
-    replied = np.isin(outcome, [Outcome.ESTABLISHED, Outcome.REFUSED]) & ~syn
+    replied = ((outcome == Outcome.ESTABLISHED) | (outcome == Outcome.REFUSED)) & ~syn
     result[replied] = Direction.REPLY
     asked = ~ports & ((events & np.uint16(SYN | SYNACK << _SERVER)) != 0) & ~replied
     result[asked] = Direction.SYN

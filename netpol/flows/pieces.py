@@ -104,14 +104,15 @@ class _Ends:
             self.keys = [low_port | protocol, high_port.astype(np.uint64), low[:, 0], low[:, 1], high[:, 0], high[:, 1]]
 
     def hashes(self) -> NDArray[np.uint64]:
-        mixed = self.keys[0] * np.uint64(_MULTIPLIERS[0])
+        mixed: NDArray[np.uint64] = self.keys[0] * np.uint64(_MULTIPLIERS[0])
         for key, multiplier in zip(self.keys[1:], _MULTIPLIERS[1:], strict=False):
             mixed ^= mixed >> np.uint64(32)
             mixed += key
             mixed *= np.uint64(multiplier)
         mixed ^= mixed >> np.uint64(29)
         mixed *= np.uint64(_MULTIPLIERS[1])
-        return mixed ^ (mixed >> np.uint64(32))
+        mixed ^= mixed >> np.uint64(32)
+        return mixed
 
     def fill(self, records: Records, rows: NDArray[np.intp]) -> None:
         keys = [key[rows] for key in self.keys]
@@ -143,13 +144,15 @@ def _ports(
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """The ports that tell conversations apart: none without a transport that has them; ICMP's tell who asked."""
     source, destination = packets.source_port, packets.destination_port
-    without = ~_WITH_PORTS[packets.protocol]
-    if not without.any():
+    rows = np.flatnonzero(~_WITH_PORTS[packets.protocol])
+    if not len(rows):
         return source, destination
-    source, destination = np.where(without, np.uint16(0), source), np.where(without, np.uint16(0), destination)
-    icmp = (packets.protocol == ICMP) | (packets.protocol == ICMPV6)
-    asked = icmp if flags is None else icmp & (flags & ICMP_REQUEST != 0)
-    replied = np.zeros_like(icmp) if flags is None else icmp & (flags & ICMP_REPLY != 0)
+    source, destination = source.copy(), destination.copy()
+    source[rows] = destination[rows] = 0
+    protocol = packets.protocol[rows]
+    icmp = (protocol == ICMP) | (protocol == ICMPV6)
+    kind = np.full(len(rows), ICMP_REQUEST, np.uint8) if flags is None else flags[rows]
+    asked, replied = (rows[icmp & (kind & bit != 0)] for bit in (ICMP_REQUEST, ICMP_REPLY))
     source[asked], destination[asked] = ASKER, ANSWERER
     source[replied], destination[replied] = ANSWERER, ASKER
     return source, destination
@@ -177,10 +180,10 @@ def pieces_of(batch: PacketBatch) -> Records:
     events <<= ends.from_high.astype(np.uint16) << np.uint16(3)
     events = events[order]
     opening = _Openings(batch, order, events, ends.from_high)
-    begins[opening.splits(begins)] = True
     if len(batch) and batch.time[-1] - batch.time[0] > SILENCE:
         times = batch.time[order]
         begins[1:] |= times[1:] - times[:-1] > SILENCE
+    begins[opening.splits(begins)] = True
     starts = np.flatnonzero(begins)
     result = empty(len(starts))
     ends.fill(result, order[starts])
@@ -241,7 +244,7 @@ class _Openings:
         """Positions where another TCP connection begins on a 5-tuple."""
         at = self._at[self._tcp]
         isn, side = self._isn[self._tcp], self._side[self._tcp]
-        group = np.cumsum(begins)[at]
+        group = np.searchsorted(np.flatnonzero(begins), at, side="right")
         new = np.ones(len(at), np.bool_)
         new[1:] = (group[1:] != group[:-1]) | (isn[1:] != isn[:-1]) | (side[1:] != side[:-1])
         return at[new]

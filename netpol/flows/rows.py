@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
@@ -82,16 +83,24 @@ def rows_of(
 
 
 def added_up(rows: Rows) -> Rows:
-    """Rows with equal keys added up, in the order of their keys."""
+    """Rows with equal keys added up, in the order of their keys.
+
+    Many connections make few rows, so they are grouped by a hash first: only the groups are put into the order of all their fields.
+    """
     if len(rows) < 2:
         return rows
-    order = _order(rows)
-    rows = rows[order]
+    rows = _runs_added_up(rows[_grouped(rows)])
+    return _runs_added_up(rows[_order(rows)])
+
+
+def _runs_added_up(rows: Rows) -> Rows:
     new = np.zeros(len(rows), np.bool_)
     new[0] = True
     for name in _KEY:
         new[1:] |= rows[name][1:] != rows[name][:-1]
     starts = np.flatnonzero(new)
+    if len(starts) == len(rows):
+        return rows
     result = rows[starts]
     for name, reduction in (
         ("connections", np.add),
@@ -108,9 +117,23 @@ def added_up(rows: Rows) -> Rows:
     return result
 
 
+def _grouped(rows: Rows) -> NDArray[np.intp]:
+    """An order in which equal keys stand together but for rare collisions."""
+    mixed = np.zeros(len(rows), np.uint64)
+    for name in _KEY:
+        mixed ^= mixed >> np.uint64(29)
+        mixed += rows[name].astype(np.uint64)
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
+    mask = np.uint64((1 << len(rows).bit_length()) - 1)
+    mixed &= ~mask
+    mixed |= np.arange(len(rows), dtype=np.uint64)
+    mixed.sort()
+    return (mixed & mask).astype(np.intp)
+
+
 def _order(rows: Rows) -> NDArray[np.intp]:
     columns = [rows[name] for name in _KEY]
-    varying = [column for column in columns if np.any(column != column[0])]
+    varying = [np.ascontiguousarray(column) for column in columns if np.any(column != column[0])]
     return np.lexsort(varying[::-1]) if varying else np.arange(len(rows))
 
 
@@ -123,6 +146,7 @@ class RowStore:
         self._fresh: list[Rows] = []
         self._waiting = 0
         self._runs: list[IO[bytes]] = []
+        weakref.finalize(self, _close_all, self._runs)
 
     def add(self, rows: Rows) -> None:
         """Takes rows in any order."""
@@ -158,10 +182,15 @@ class RowStore:
         for rows in _merged(self._runs, max(1, min(self._limit, _MERGED_AT_ONCE) // len(self._runs))):
             file.write(rows.view(np.uint8).data)
             count += len(rows)
-        for run in self._runs:
-            run.close()
+        _close_all(self._runs)
         file.flush()
         return self._rows, file, count
+
+
+def _close_all(files: list[IO[bytes]]) -> None:
+    for file in files:
+        file.close()
+    files.clear()
 
 
 def read_rows(file: IO[bytes], count: int) -> Rows:

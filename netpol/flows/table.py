@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from ipaddress import IPv4Address, IPv6Address
 from typing import IO, TYPE_CHECKING, Final
 
@@ -32,6 +33,8 @@ class FlowTable:
     ) -> None:
         self._rows = rows
         self._file = file
+        if file is not None:
+            weakref.finalize(self, file.close)
         self._count = len(rows) if count is None else count
         self.notes = dict(notes)
 

@@ -45,16 +45,18 @@ def client_first(records: Records, knowledge: Knowledge | None) -> Records:
 
 def swapped(records: Records, swap: NDArray[np.bool_]) -> Records:
     """The same records, the chosen ones with their ends exchanged."""
-    if not swap.any():
+    rows = np.flatnonzero(swap)
+    if not len(rows):
         return records
-    result = records.copy()
+    before = records[rows]
+    after = before.copy()
     for one, other in (("low_high", "high_high"), ("low", "high"), ("low_port", "high_port")):
-        result[one][swap], result[other][swap] = records[other][swap], records[one][swap]
-    events = records["events"][swap]
-    result["events"][swap] = events >> np.uint16(FROM_HIGH) | events << np.uint16(FROM_HIGH)
-    result["opened_high"][swap] = ~records["opened_high"][swap]
-    sides = np.array([HIGH_CLIENT, LOW_CLIENT, NO_CLIENT], np.uint8)
-    result["side"][swap] = sides[records["side"][swap]]
+        after[one], after[other] = before[other], before[one]
+    after["events"] = before["events"] >> np.uint16(FROM_HIGH) | before["events"] << np.uint16(FROM_HIGH)
+    after["opened_high"] = ~before["opened_high"]
+    after["side"] = np.array([HIGH_CLIENT, LOW_CLIENT, NO_CLIENT], np.uint8)[before["side"]]
+    result = records.copy()
+    result[rows] = after
     return result
 
 
@@ -70,6 +72,8 @@ def addresses(records: Records, end: str) -> NDArray[np.uint64]:
 
 def kept_together(table: Records, staying: NDArray[np.bool_], knowledge: Knowledge | None) -> NDArray[np.bool_]:
     """bool[n]: records that are views of the same connection as one that stays."""
+    if not staying.any():
+        return staying
     labels = _labels(client_first(table, knowledge), knowledge)
     stays = np.zeros(len(table), np.bool_)
     stays[labels[staying]] = True
@@ -132,7 +136,7 @@ def _labels(records: Records, knowledge: Knowledge | None) -> NDArray[np.intp]:
 def _label_handshakes(records: Records, labels: NDArray[np.intp]) -> None:
     rows = np.flatnonzero(records["synack"] != NEVER)
     names = records["client_isn"][rows].astype(np.uint64) << np.uint64(32) | records["server_isn"][rows]
-    alike = _repeated(names)
+    alike = repeated(names)
     rows, names = rows[alike], names[alike]
     if not len(rows):
         return
@@ -150,7 +154,7 @@ def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:
     names = records["low"][rows] ^ records["low_high"][rows] * np.uint64(0x9E3779B97F4A7C15)
     names = names * np.uint64(0xC2B2AE3D27D4EB4F) ^ records["client_isn"][rows].astype(np.uint64) << np.uint64(16)
     names ^= records["low_port"][rows]
-    alike = _repeated(names)
+    alike = repeated(names)
     rows = rows[alike]
     if not len(rows):
         return
@@ -205,7 +209,7 @@ def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowle
     labels[rows[chosen]] = labels[rows[partner]]
 
 
-def _repeated(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def repeated(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """bool[n]: the name is there more than once."""
     if len(names) < 2:
         return np.zeros(len(names), np.bool_)
