@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from netpol.cluster.collect import Collection
@@ -46,12 +47,13 @@ def load(paths: Sequence[Path | Literal["-"]]) -> Inventory:
         InputError: Something cannot be read, or an object of a kind that is looked at has a malformed field; `where`
             has the file, document and field. Also where there is no object at all.
     """
-    inventory = inventory_of(read_documents(paths))
-    if not inventory.namespaces and not inventory.nodes and not inventory.passed_over:
+    documents = read_documents(paths)
+    first = next(documents, None)
+    if first is None:
         raise InputError(
             "holds no Kubernetes object", where=tuple(map(str, paths[:1])), remedy="Name files with pods and services"
         )
-    return inventory
+    return inventory_of(chain((first,), documents))
 
 
 def inventory_of(documents: Iterable[Document]) -> Inventory:
