@@ -1,9 +1,9 @@
 """NetworkPolicies as Kubernetes YAML, in the order in which people write it.
 
 The text depends on the policies alone: no times and no counts, so that a difference in git is a difference in what is
-allowed. It is put together here and not by a YAML library: the shape is closed, comments and quoting are wanted, and for
-40,000 edges a round-trip emitter takes 95 s of CPU time where this takes two. That it is the YAML that was meant is for
-independent readers to say, of YAML 1.1 and 1.2; the tests ask both.
+allowed. It is put together here and not by a YAML library: the shape is closed, comments and quoting are wanted, and
+for 40,000 edges a round-trip emitter takes 95 s of CPU time where this takes two. That it is the YAML that was meant
+is for independent readers to say, of YAML 1.1 and 1.2; the tests ask both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|(?:[0-9]{1,3}\.){3}[0-9]{1,3}/[0-
 _MISREAD = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that YAML 1.1 reads as booleans or null in any case (yaml.org/type/bool.html)."""
 
-_UNSAFE = re.compile(r'[^ !#-\[\]-~]')
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 """What cannot stand in a double-quoted scalar as it is: all but printable ASCII, the quote and the backslash."""
 
 
@@ -48,8 +48,8 @@ def to_yaml(policies: Iterable[NetworkPolicy], *, nodes: Mapping[Address, str] |
 def to_files(policies: Iterable[NetworkPolicy], *, nodes: Mapping[Address, str] | None = None) -> dict[str, str]:
     """Relative paths to texts: `kustomization.yaml` and `NAMESPACE/NAME.yaml` for each policy, sorted.
 
-    Namespaces and names are valid DNS names in lower case (`NetworkPolicy` sees to it), so that no path leaves the folder
-    and none differs from another in case only: they hold no slash and do not begin with a dot.
+    Namespaces and names are valid DNS names in lower case (`NetworkPolicy` sees to it), so that no path leaves the
+    folder and none differs from another in case only: they hold no slash and do not begin with a dot.
 
     Raises:
         ValueError: Two policies have the same namespace and name.

@@ -1,7 +1,8 @@
 """Which flows may become rules, and why the others may not.
 
-Only connections that demonstrably worked are learned (Flows are judged alone first, then as a whole: scans, and ports chosen anew
-each time). Every other one is counted under exactly one reason: learned + left out == all connections, always.
+Only connections that demonstrably worked are learned. Flows are judged alone first, then as a whole, for scans and for
+ports that are chosen anew each time. What is not learned is counted under exactly one reason: learned + left out == all
+connections, always.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Admission:
         total: Connections that were looked at: `learned` and all that were left out.
         left_out: Per reason, per (source, destination) as they are printed, sorted.
         scanners: (source, nanoseconds since the epoch from which its new edges are quarantined), sorted.
-        spread: Services whose answering pod was not seen and whose pods belong to several workloads, with those workloads.
+        spread: Services whose answering pod was not seen and whose pods belong to several workloads, with those
+            workloads.
     """
 
     observations: tuple[Observation, ...]

@@ -1,4 +1,4 @@
-"""The cheapest choice of conditions that rules out every other pod: a minimum set cover, exact on the sizes that occur."""
+"""The cheapest choice of conditions that rules out every other pod: a minimum set cover, exact where it matters."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ Rank = tuple[int, tuple[int, ...], tuple[Option, ...]]
 def cheapest_cover(universe: int, options: Sequence[Option]) -> tuple[Option, ...] | None:
     """The fewest options that cover the universe, among those the best tiers, at least one of them positive.
 
-    Branch and bound: branches on the lowest bit that is not covered yet, bounded by what the largest option could cover.
+    Branch and bound: branches on the lowest bit that is not covered yet, bounded by what the largest option could
+    cover.
 
     Returns:
-        The options in order, None where they do not suffice. Never empty: with nothing to cover, the best positive option.
+        The options in order, None where they do not suffice. Never empty: with nothing to cover, the best positive
+        option.
     """
     useful = _undominated([option for option in options if option.covers & universe or option.positive], universe)
     covered = 0

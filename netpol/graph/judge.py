@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from netpol.graph.observation import LearnedEnd
-from netpol.graph.reasons import Reason
+from netpol.graph.reasons import Reason, first_reason
 from netpol.model.endpoint import AmbiguousEnd, ExternalEnd, NodeEnd, PodEnd, ServiceEnd, UnknownEnd
 from netpol.model.flow import PORT_PROTOCOLS, Direction, Outcome
 from netpol.model.ports import FIRST_PORT, LAST_PORT
@@ -52,8 +52,9 @@ class Judge:
     def judge(self, flow: ResolvedFlow) -> Accepted | Reason:
         """The ends to learn, or why there is nothing to learn.
 
-        A Service's pods may belong to several workloads (a canary beside the stable release). All of them are learned: the
-        Service sends the next connection to any of them, and its owner chose them; the admission names such Services.
+        A Service's pods may belong to several workloads (a canary beside the stable release). All of them are
+        learned: the Service sends the next connection to any of them, and its owner chose them; the admission names
+        such Services.
         """
         row = flow.flow
         if row.protocol not in PORT_PROTOCOLS:
@@ -65,15 +66,14 @@ class Judge:
         needless = [_needs_no_rule(source, end) for end, _ in destinations]
         kept = [item for item, reason in zip(destinations, needless, strict=True) if reason is None]
         if not kept:
-            return next(reason for reason in Reason if reason in needless)
+            return first_reason(reason for reason in needless if reason is not None)
         return _did_not_work(row) or self._accept(row, source, kept)
 
     def _accept(self, flow: Flow, source: End, destinations: list[tuple[End, int | None]]) -> Accepted | Reason:
         ends = (source, *(end for end, _ in destinations))
-        unusable = {self._unusable(end) for end in ends}
-        reason = next((reason for reason in Reason if reason in unusable), None)
-        if reason is not None:
-            return reason
+        unusable = [reason for end in ends if (reason := self._unusable(end)) is not None]
+        if unusable:
+            return first_reason(unusable)
         learned: list[tuple[LearnedEnd, int]] = []
         for end, port in destinations:
             if port is None or not FIRST_PORT <= port <= LAST_PORT:
@@ -110,7 +110,8 @@ class Judge:
 def is_no_peer(address: Address) -> bool:
     """Whether the address is one that an ipBlock or a pod never stands for.
 
-    IPv4 link-local addresses are peers: cloud metadata and node-local DNS live there. IPv6 ones have no meaning off their link.
+    IPv4 link-local addresses are peers: cloud metadata and node-local DNS live there. IPv6 ones have no meaning off
+    their link.
     """
     if isinstance(address, IPv6Address) and (address.is_link_local or address.ipv4_mapped is not None):
         return True

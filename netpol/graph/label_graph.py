@@ -84,9 +84,10 @@ def vertex_key(vertex: Vertex) -> tuple[str, ...]:
 class LabelGraph:
     """A networkx MultiDiGraph with typed access.
 
-    Vertices are `Vertex` values with the attributes `kind` (the workload's kind, `Node` or `External`), `namespace`, `name`,
-    `labels` (those that all pods seen share), `pods` (`Replicas`) and `addresses`. Edges have the key (protocol, port) and the
-    attribute `edge`, an `Edge`. Vertices and edges are added in sorted order, so that iteration is deterministic.
+    Vertices are `Vertex` values with the attributes `kind` (the workload's kind, `Node` or `External`), `namespace`,
+    `name`, `labels` (those that all pods seen share), `pods` (`Replicas`) and `addresses`. Edges have the key
+    (protocol, port) and the attribute `edge`, an `Edge`. Vertices and edges are added in sorted order, so that
+    iteration is deterministic.
     """
 
     def __init__(self, graph: nx.MultiDiGraph[Vertex]) -> None:

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netpol.model.flow import Flow
 
 EXAMPLE_PORTS = 8
@@ -15,8 +17,8 @@ EXAMPLE_PORTS = 8
 class Reason(Enum):
     """A stable id and what it means; asked in this order, so that every connection has exactly one.
 
-    First what needs no rule at all, then what did not demonstrably work, then what cannot be attributed or named, and at the end
-    what only the whole picture shows.
+    First what needs no rule at all, then what did not demonstrably work, then what cannot be attributed or named, and
+    at the end what only the whole picture shows.
     """
 
     NO_PORTS = ("no-ports", "a protocol without ports, which a NetworkPolicy cannot name")
@@ -40,6 +42,11 @@ class Reason(Enum):
     def __init__(self, identifier: str, text: str) -> None:
         self.identifier = identifier
         self.text = text
+
+
+def first_reason(reasons: Iterable[Reason]) -> Reason:
+    """The one that is asked first."""
+    return min(reasons, key=list(Reason).index)
 
 
 @dataclass(slots=True, kw_only=True)

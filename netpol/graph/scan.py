@@ -1,14 +1,16 @@
 """Who scans: Threshold Random Walk over a source's first contacts.
 
-Jung, Paxson, Berger & Balakrishnan, "Fast Portscan Detection Using Sequential Hypothesis Testing", IEEE S&P 2004. A benign source
-reaches a new target with probability `THETA_BENIGN`, a scanner with `THETA_SCANNER`; the walk is the log likelihood ratio of the
-two over first contacts in the order of their time. It ends at a scanner's verdict; at a benign verdict it starts over, as Page's
-test does, so that a long good life does not buy a source the right to scan later.
+Jung, Paxson, Berger & Balakrishnan, "Fast Portscan Detection Using Sequential Hypothesis Testing", IEEE S&P 2004. A
+benign source reaches a new target with probability `THETA_BENIGN`, a scanner with `THETA_SCANNER`; the walk is the
+log likelihood ratio of the two over first contacts in the order of their time. It ends at a scanner's verdict; at a
+benign verdict it starts over, as Page's test does, so that a long good life does not buy a source the right to scan
+later.
 
-Failure modes, known and accepted, because what is quarantined is listed and nothing is blocked by it:
+Failure modes, known and accepted, because everything quarantined is listed for a person to decide on:
 
-- An application whose dependencies are down, four more than are up, looks like a scanner from the first of them on: what it first
-  reached after that is quarantined. What it reached before stays, so does what a healthy replica of it reached.
+- An application whose dependencies are down, four more than are up, looks like a scanner from the first of them on:
+  what it first reached after that is quarantined. What it reached before stays, so does what a healthy replica of it
+  reached.
 - A monitor that probes many dead targets *is* a scanner by this test; so is a peer-to-peer client.
 - A scanner that knows what is open, and touches fewer than four closed targets more than open ones, is not found.
 - UDP without answers (statsd, syslog) counts as failure. Two or three such targets do not make a scanner.
@@ -24,10 +26,10 @@ THETA_BENIGN = 0.8
 THETA_SCANNER = 0.2
 FALSE_ALARM = 0.01
 DETECTION = 0.99
-"""The paper's values, its section 4.4."""
+"""The values that the paper uses in its evaluation."""
 
 BOUND = math.ceil(math.log(DETECTION / FALSE_ALARM) / math.log(THETA_BENIGN / THETA_SCANNER))
-"""Steps from the start to a verdict, either way: with these values a failure multiplies the ratio by 4, a success divides it by 4."""
+"""Steps from the start to a verdict, either way: a failure multiplies the ratio by 4, a success divides it by 4."""
 
 RUN_UP_GAP = 60_000_000_000
 """Nanoseconds. Contacts without payload that come no further than this before the first failure belong to the scan."""

@@ -1,22 +1,23 @@
 """How a workload is named by its labels: exactly, with the fewest conditions, and so that it lasts.
 
-A selector must match every pod of the workload over the whole time window, the template of the next ones, and no other pod of the
-namespace that was there or that a template could make (a Deployment scaled to 0 is one of the others). Only labels that last are
-used, so that it holds for replicas, rollouts and job runs that do not exist yet. In order of preference:
+A selector must match every pod of the workload over the whole time window, the template of the next ones, and no
+other pod of the namespace that was there or that a template could make (a Deployment scaled to 0 is one of the
+others). Only labels that last are used, so that it holds for replicas, rollouts and job runs that do not exist yet.
+In order of preference:
 
 1. The owner's own spec.selector, which the API keeps true for as long as the owner lives.
 2. The fewest label pairs that all its pods share and that rule out all others.
-3. Pairs with `Exists` and `DoesNotExist`. Not `NotIn`, which also matches pods without the key. Not `In` with several values
-   either: a key with several values inside one controller is, by that, one that the next rollout changes.
+3. Pairs with `Exists` and `DoesNotExist`. Not `NotIn`, which also matches pods without the key. Not `In` with several
+   values either: a key with several values inside one controller is, by that, one that the next rollout changes.
 4. A union: one selector for each generation of pods that has lasting labels of its own.
 5. The same labels as another workload's pods: the selector hits those too, and says so.
 
-The empty selector is the whole namespace and never an answer. Neither is one that only says which labels are absent: it would
-match whatever nobody labelled.
+The empty selector is the whole namespace and never an answer. Neither is one that only says which labels are absent:
+it would match whatever nobody labelled.
 
-hostNetwork pods are nobody's target: selectors ignore them in practice (docs). They count as others as long as that leaves an exact
-selector, because a network plugin may not ignore them, and are dropped before a selector is given up as shared. Finished
-bare pods, which never come back under a controller, likewise.
+hostNetwork pods are nobody's target: selectors ignore them in practice (docs). They count as others as long as that
+leaves an exact selector, because a network plugin may not ignore them, and are dropped before a selector is given up
+as shared. Finished bare pods, which never come back under a controller, likewise.
 """
 
 from __future__ import annotations

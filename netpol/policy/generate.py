@@ -1,8 +1,8 @@
-"""The label graph to policies: one for each workload that was seen in learned traffic, allowing exactly what was learned.
+"""The label graph to policies: one for each workload seen in learned traffic, allowing exactly what was learned.
 
-A workload that was seen only in traffic that was not learned (refused, scanned, its own node's probes) gets none: there is no
-evidence of what it needs. Neither does a workload in the host network, and no policy is ever written with the empty selector but
-a namespace's default-deny, where every pod is what is meant.
+A workload that was seen only in traffic that was not learned (refused, scanned, its own node's probes) gets none:
+there is no evidence of what it needs. Neither does a workload in the host network, and no policy is ever written with
+the empty selector but a namespace's default-deny, where every pod is what is meant.
 """
 
 from __future__ import annotations

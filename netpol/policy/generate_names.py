@@ -26,9 +26,9 @@ _UNFIT = re.compile(r"[^a-z0-9.-]+")
 def policy_names(workloads: Iterable[WorkloadRef]) -> dict[WorkloadRef, str]:
     """A policy name for every workload, unique in its namespace.
 
-    The workload's name; with its kind where two kinds share it. A name that had to be changed to be valid, shortened, or that is
-    taken ends in a hash of what it stands for. `workloads` should be all of the cluster, seen or not, so that the traffic of
-    another workload renames nothing.
+    The workload's name; with its kind where two kinds share it. A name that had to be changed to be valid, shortened,
+    or that is taken ends in a hash of what it stands for. `workloads` should be all of the cluster, seen or not, so
+    that the traffic of another workload renames nothing.
     """
     workloads = sorted(set(workloads))
     sharing = Counter((workload.namespace, workload.name) for workload in workloads)
@@ -51,7 +51,7 @@ def policy_names(workloads: Iterable[WorkloadRef]) -> dict[WorkloadRef, str]:
 
 
 def numbered(name: str, index: int) -> str:
-    """The name of a workload's policy number `index`, for one that needs several selectors; the first keeps the name."""
+    """The name of a workload's policy number `index`, where it needs several selectors; the first keeps the name."""
     return name if index == 0 else f"{name}-{index + 1}"
 
 

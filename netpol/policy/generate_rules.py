@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def _peers(
     peers: list[Peer] = []
     outside: list[Address] = []
     for group in groups:
-        where = LabelSelector(match_labels={NAMESPACE_NAME_LABEL: group.namespace}) if group.place == 1 else None
+        where = _namespace(group.namespace) if group.place == 1 else None
         for member in meant[group]:
             if isinstance(member, LabelSelector):
                 peers.append(PodPeer(pod_selector=member, namespace_selector=where))
@@ -107,6 +108,11 @@ def _peers(
                 outside.append(member)
     blocks = [BlockPeer(IPBlock(network)) for network in AddressSet.collect(outside).cidrs()]
     return tuple(dict.fromkeys([*peers, *blocks]))
+
+
+@cache
+def _namespace(name: str) -> LabelSelector:
+    return LabelSelector(match_labels={NAMESPACE_NAME_LABEL: name})
 
 
 def policy_ports(ports: Iterable[tuple[int, int]]) -> tuple[PolicyPort, ...]:

@@ -1,4 +1,4 @@
-"""What a person must know about generated policies: what is closed on silence alone, what is allowed beyond what was seen."""
+"""What a person must know about generated policies: what is closed on silence, what is allowed beyond what was seen."""
 
 from __future__ import annotations
 
@@ -207,12 +207,13 @@ def _shared(
     selection = selectors.of(workload)
     if not selection.hits:
         return
+    others = tuple(map(str, selection.hits))
     yield Statement(
         topic=Topic.SHARED_SELECTOR,
         workload=workload,
-        others=tuple(map(str, selection.hits)),
-        text=f"no lasting label tells it from {', '.join(map(str, selection.hits))}: who may connect to it may connect to "
-        f"them, whom it may reach they may reach" + (", and its policy is theirs too" if isolated else ""),
+        others=others,
+        text=f"no lasting label tells it from {', '.join(others)}: who may connect to it may connect to them, "
+        "whom it may reach they may reach" + (", and its policy is theirs too" if isolated else ""),
         remedy=_suggestion(workload, inventory),
     )
 

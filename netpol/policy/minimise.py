@@ -1,9 +1,10 @@
 """The fewest rules that allow exactly these peers on exactly these ports.
 
-Peers by ports is a Boolean matrix, a rule is a full rectangle of it, so this is a minimum biclique cover (role mining: Ene et al.,
-"Fast Exact and Heuristic Methods for Role Minimization Problems", SACMAT 2008; NP-hard). In practice the matrix is tiny once
-equal rows and equal columns are merged, and is solved exactly; a large one is solved greedily. Either way the answer comes
-with a lower bound: the size of a fooling set, cells of which no two fit into one rectangle.
+Peers by ports is a Boolean matrix, a rule is a full rectangle of it, so this is a minimum biclique cover (role
+mining: Ene et al., "Fast Exact and Heuristic Methods for Role Minimization Problems", SACMAT 2008; NP-hard). In
+practice the matrix is tiny once equal rows and equal columns are merged, and is solved exactly; a large one is solved
+greedily. Either way the answer comes with a lower bound: the size of a fooling set, cells of which no two fit into
+one rectangle.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Cover(Generic[R, C]):
 def fewest_rectangles(cells: Mapping[R, Iterable[C]], columns: Iterable[C]) -> Cover[R, C]:
     """The smallest cover, or a small one with a bound where the search would take too long.
 
-    Where grouping peers by their ports, or ports by their peers, needs no more rules than the optimum, that grouping is the
+    Where grouping peers by their ports, or ports by their peers, needs no more rules than the optimum, that grouping
+    is the
     answer: every peer, or every port, then stands in one place.
 
     Args:
@@ -229,7 +231,7 @@ class _State:
 
 
 def _trimmed(chosen: list[Concept], rows: list[int]) -> list[Concept]:
-    """Takes out of each rectangle the rows, then the columns, that the others hold already: shorter text, same cells."""
+    """Takes out of each rectangle the rows, then the columns, that others hold already: shorter text, same cells."""
     for position, concept in enumerate(chosen):
         others = [0] * len(rows)
         for index, (extent, intent) in enumerate(chosen):

@@ -61,8 +61,8 @@ class Replay:
             shown = "; ".join(map(str, self.denied[:SHOWN]))
             more = f"; and {len(self.denied) - SHOWN} more" if len(self.denied) > SHOWN else ""
             raise ProofError(
-                f"the generated policies deny {len(self.denied)} of {self.admitted + len(self.denied)} learned connections: "
-                f"{shown}{more}",
+                f"the generated policies deny {len(self.denied)} of {self.admitted + len(self.denied)} learned "
+                f"connections: {shown}{more}",
                 remedy="Nothing was written. This is a defect in netpol: please report it with the capture's summary",
             )
 
@@ -114,8 +114,9 @@ class Check:
 def check(flows: Iterable[ResolvedFlow], evaluator: Evaluator) -> Check:
     """Asks for the verdict on every observed flow, whether or not it worked at the time.
 
-    A flow whose answering pod was not seen is admitted when every candidate is, denied when one is denied: the next connection may
-    meet that one. A flow without a verdict (an unknown end, a protocol that policies do not speak of) is unresolved.
+    A flow whose answering pod was not seen is admitted when every candidate is, denied when one is denied: the next
+    connection may meet that one. A flow without a verdict (an unknown end, a protocol that policies do not speak of)
+    is unresolved.
     """
     connections = admitted = 0
     denied: list[Blocked] = []

@@ -1,10 +1,12 @@
 """How much a policy set allows beyond what was seen, in pod-pair-ports.
 
-A pod-pair-port is (source pod, destination pod, protocol, port), with two different pods that policies apply to, on a port at
-which the destination can be met: one that its workload declares, or one at which it was seen to serve. Counting all 65,535
-ports of three protocols would make any policy set look a thousand times better than none, and say nothing.
+A pod-pair-port is (source pod, destination pod, protocol, port), with two different pods that policies apply to, on a
+port at which the destination can be met: one that its workload declares, or one at which it was seen to serve.
+Counting all 65,535 ports of three protocols would make any policy set look a thousand times better than none, and say
+nothing.
 
-Pods are those that run at the end; a workload of which none does counts with one. Pods in the host network do not count.
+Pods are those that run at the end; a workload of which none does counts with one. Pods in the host network do not
+count.
 
 - before: what the policies that were there allowed; without any, everything.
 - allowed: what the policies allow.
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from netpol.graph.label_graph import LabelGraph
-    from netpol.model.inventory import Inventory, Pod
+    from netpol.model.cidr import IPBlock
+    from netpol.model.inventory import ContainerPort, Inventory, Pod
     from netpol.model.policy import NetworkPolicy, Peer, PolicyPort, Rule
 
 PortKey = tuple[int, int]
@@ -110,8 +113,8 @@ def allowed_pod_pair_ports(
 ) -> int:
     """How many pod-pair-ports the policies allow, exactly.
 
-    Pods that no policy can tell apart are one class; sets of classes are bit sets. O(selectors * classes) matches, then one
-    step per allowed pair of classes and port.
+    Pods that no policy can tell apart are one class; sets of classes are bit sets. O(selectors * classes) matches,
+    then one step per allowed pair of classes and port.
     """
     classes = _classes(policies, pods, ports)
     ingress = _Side(classes, inventory, [policy for policy in policies if policy.isolates_ingress], "ingress")
@@ -153,6 +156,7 @@ class _Class:
     example: Pod
     count: int
     ports: frozenset[PortKey]
+    blocks: tuple[IPBlock, ...]
 
 
 def _classes(
@@ -168,14 +172,20 @@ def _classes(
     covered = AddressSet.EMPTY
     if blocks:
         covered = AddressSet.collect(pair for block in blocks for pair in block.addresses.ranges())
-    groups: defaultdict[tuple[object, ...], list[Pod]] = defaultdict(list)
+    groups: defaultdict[
+        tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], frozenset[PortKey], tuple[IPBlock, ...]],
+        list[Pod],
+    ] = defaultdict(list)
     for pod in pods:
-        inside: tuple[int, ...] = ()
-        if any(address in covered for address in pod.addresses):
-            inside = tuple(i for i, block in enumerate(blocks) if matching.block_matches(block, pod.addresses))
+        inside: tuple[IPBlock, ...] = ()
+        if blocks and any(address in covered for address in pod.addresses):
+            inside = tuple(block for block in blocks if matching.block_matches(block, pod.addresses))
         labels = frozenset((key, value) for key, value in pod.labels.items() if key in keys)
         groups[pod.namespace, labels, pod.ports, ports.get(pod.workload, frozenset()), inside].append(pod)
-    return [_Class(found[0], len(found), ports.get(found[0].workload, frozenset())) for found in groups.values()]
+    return [
+        _Class(found[0], len(found), ports.get(found[0].workload, frozenset()), inside)
+        for (*_, inside), found in groups.items()
+    ]
 
 
 class _Side:
@@ -192,8 +202,11 @@ class _Side:
         self._labels = cache(lambda namespace: matching.namespace_labels(inventory, namespace))
         self._known: dict[tuple[str, Peer], int] = {}
         self._members: defaultdict[str, list[int]] = defaultdict(list)
+        self._inside: dict[IPBlock, int] = {}
         for index, group in enumerate(classes):
             self._members[group.example.namespace].append(index)
+            for block in group.blocks:
+                self._inside[block] = self._inside.get(block, 0) | 1 << index
 
     def rules(self, index: int) -> list[tuple[int, tuple[PolicyPort, ...]]] | None:
         """(classes of peers, ports) of each rule for a class; None where nothing isolates it."""
@@ -212,23 +225,22 @@ class _Side:
             return (1 << len(self._classes)) - 1
         found = 0
         for peer in rule.peers:
-            if (namespace, peer) not in self._known:
-                self._known[namespace, peer] = self._find(namespace, peer)
-            found |= self._known[namespace, peer]
+            # Only a podSelector alone depends on where the policy is.
+            where = namespace if not isinstance(peer, BlockPeer) and peer.namespace_selector is None else ""
+            if (where, peer) not in self._known:
+                self._known[where, peer] = self._find(where, peer)
+            found |= self._known[where, peer]
         return found
 
     def _find(self, namespace: str, peer: Peer) -> int:
         if isinstance(peer, BlockPeer):
-            return sum(
-                1 << index
-                for index, group in enumerate(self._classes)
-                if matching.block_matches(peer.block, group.example.addresses)
-            )
-        where = (namespace,) if peer.namespace_selector is None else self._members
-        return sum(
+            return self._inside.get(peer.block, 0)
+        selector = peer.namespace_selector
+        return _union(
             1 << index
-            for name in where
-            for index in self._members.get(name, ())
+            for name, members in self._members.items()
+            if (name == namespace if selector is None else selector.matches(self._labels(name)))
+            for index in members
             if matching.peer_selects(peer, namespace, self._classes[index].example, self._labels(name))
         )
 

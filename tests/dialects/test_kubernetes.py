@@ -102,7 +102,7 @@ def policies(draw: st.DrawFn) -> NetworkPolicy:
 NODES = {ip_address("192.168.0.1"): "worker-1", ip_address("2001:db8::1"): "evil\nspec: {}"}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(policies())
 def test_what_is_written_reads_back_as_the_same_policy(policy: NetworkPolicy) -> None:
     text = to_yaml([policy], nodes=NODES)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,9 @@ from netpol.graph.reasons import Reason
 from netpol.model.endpoint import AmbiguousEnd, PodEnd, ServiceEnd, UnknownEnd
 from netpol.model.flow import ICMP, TCP, UDP, Direction, Outcome
 from tests.graph.world import end, flow, inventory, node, pod
+
+if TYPE_CHECKING:
+    import random
 
 WEB = pod("web-1", {"app": "web"}, owner="web")
 WEB2 = pod("web-2", {"app": "web"}, owner="web", node="n2")

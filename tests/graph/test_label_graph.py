@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import random
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +10,9 @@ from netpol.graph.admit import admit
 from netpol.graph.label_graph import KEPT_NAMES, LabelGraph, OutsideGroup, Replicas
 from netpol.model.flow import Direction, Outcome
 from tests.graph.world import flow, inventory, node, pod
+
+if TYPE_CHECKING:
+    import random
 
 WEBS = [
     pod(f"web-{index:02}", {"app": "web", "pod-template-hash": str(index % 2)}, owner="web", node=f"n{index % 3}")
@@ -59,7 +61,7 @@ def test_outside_addresses_with_the_same_edges_are_one_vertex() -> None:
     assert groups == {together, OutsideGroup((ip_address("203.0.113.3"),))}
 
 
-ENDS = [*WEBS[:4], API, "203.0.113.1", "203.0.113.2"]
+ENDS: list[Any] = [*WEBS[:4], API, "203.0.113.1", "203.0.113.2"]
 
 
 @settings(deadline=None, max_examples=50)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netpol.graph import scan
 from netpol.graph.scan import Contacts
+
+if TYPE_CHECKING:
+    import random
 
 MINUTE = 60 * 1_000_000_000
 

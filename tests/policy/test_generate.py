@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,9 @@ from netpol.policy.generate_names import DEFAULT_DENY, LONGEST, policy_names
 from netpol.policy.generate_rules import policy_ports
 from tests.graph.world import flow, inventory, node, pod, workload
 from tests.policy.learning import learn
+
+if TYPE_CHECKING:
+    import random
 
 WEB = pod("web-1", {"app": "web", "pod-template-hash": "1"}, owner="web", ports=[80])
 WEB2 = pod("web-2", {"app": "web", "pod-template-hash": "2"}, owner="web", ports=[80], node="n2")
@@ -225,12 +227,12 @@ talks = st.lists(st.tuples(*(st.integers(0, len(EVERYBODY) - 1),) * 2, st.intege
 
 
 @settings(deadline=None, max_examples=80)
-@given(talks, st.booleans())
+@given(talks, st.sampled_from(Directions))
 def test_policies_admit_exactly_what_was_learned_for_all_replicas_and_addresses(
-    drawn: list[tuple[int, int, int]], both: bool
+    drawn: list[tuple[int, int, int]], directions: Directions
 ) -> None:
     cluster = inventory(FLEET)
-    directions = Directions.BOTH if both else Directions.OBSERVED
+    both = directions is Directions.BOTH
     flows = [flow(EVERYBODY[a], EVERYBODY[b], PORTS[c][1], protocol=PORTS[c][0]) for a, b, c in drawn]
     learned = learn(flows, cluster, Options(directions=directions))
 
@@ -267,7 +269,7 @@ def test_the_text_is_a_function_of_the_sets_of_flows_and_pods(
     first = learn(flows, inventory(FLEET, deployments))
     fleet = list(FLEET)
     for items in (flows, fleet, deployments):
-        shuffler.shuffle(items)  # type: ignore[arg-type]
+        shuffler.shuffle(items)
     second = learn(flows, inventory(fleet, deployments))
     assert to_yaml(first.generated.policies) == to_yaml(second.generated.policies)
     assert first.generated == second.generated
