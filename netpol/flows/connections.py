@@ -8,7 +8,7 @@ To which connection a packet belongs is defined on the packets of one 5-tuple in
   FIN or RST, they were captured out of order and belong to it.
 - TCP packets after a silence of more than 120 s that follows the end of a connection (RST, both FINs, or an attempt that led nowhere) are
   another connection, and so are packets after 2 h 4 min of silence.
-- An unreachable belongs to the connection that a packet at its time would belong to, if that was not silent for more than 120 s.
+- An unreachable belongs to the connection of the quoted 5-tuple that began last before it.
 - SCTP, UDP: a silence of more than 120 s separates connections. Protocols without ports: never separated.
 """
 
@@ -64,40 +64,38 @@ def joined(records: Records) -> Records:
     """Joins records of the same connection. Within a 5-tuple the given order counts where times are equal."""
     if len(records) < 2:
         return records
-    has_opening = opened(records)
-    records = records[in_order(records, np.where(has_opening, records["anchor"], records["first"]))]
-    same = same_ends(records)
-    group = np.cumsum(~same) - 1
-    tcp = records["protocol"] == TCP
-    stream = _streams(records, group, tcp)
+    quotes = records["packets"] == 0
+    if quotes.any():
+        return _quotes_attached(_packets_joined(records[~quotes]), records[quotes])
+    return _packets_joined(records)
+
+
+def _packets_joined(records: Records) -> Records:
+    if len(records) < 2:
+        return records
+    records = records[in_order(records, np.where(opened(records), records["anchor"], records["first"]))]
+    group = np.cumsum(~same_ends(records)) - 1
+    stream = _streams(records, group, records["protocol"] == TCP)
     if np.any(stream[1:] < stream[:-1]):
         order = np.lexsort((records["first"], stream))
         records, stream = records[order], stream[order]
-    stray = _stray_quotes(records, stream)
-    strays = records[stray]
-    if len(strays):
-        records, stream = records[~stray], stream[~stray]
     cuts = np.ones(len(records), np.bool_)
     cuts[1:] = stream[1:] != stream[:-1]
     cuts |= _silences(records, np.cumsum(cuts) - 1)
-    result = join(records, np.flatnonzero(cuts))
-    return np.concatenate([result, strays]) if len(strays) else result
+    return join(records, np.flatnonzero(cuts))
 
 
-def _packet_before(records: Records, stream: NDArray[np.intp]) -> NDArray[np.intp]:
-    """intp[n]: the latest record with packets up to this one in its stream, -1 where there is none."""
+def _quotes_attached(connections: Records, quotes: Records) -> Records:
+    """Gives each quoted packet to the connection of its 5-tuple that began last before it; where there is none it stays as it is."""
+    records = np.concatenate([connections, quotes])
+    records = records[in_order(records, records["first"])]
+    same = same_ends(records)
     position = np.arange(len(records))
-    latest = np.maximum.accumulate(np.where(records["packets"] > 0, position, -1))
-    return np.where((latest >= 0) & (stream[latest] == stream), latest, -1)
-
-
-def _stray_quotes(records: Records, stream: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """bool[n]: an unreachable about nothing that was captured in the 120 s before it."""
-    result: NDArray[np.bool_] = records["packets"] == 0
-    if result.any():
-        before = _packet_before(records, stream)
-        result &= (before < 0) | (records["first"] - records["last"][before] > SILENCE)
-    return result
+    group = np.maximum.accumulate(np.where(same, 0, position))
+    owner = np.maximum.accumulate(np.where(records["packets"] > 0, position, -1))
+    owned = owner >= group
+    label = np.where(owned, owner, position)
+    return join(records, np.flatnonzero(np.diff(label, prepend=-1)))
 
 
 def _streams(records: Records, group: NDArray[np.intp], tcp: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -130,10 +128,7 @@ def _streams(records: Records, group: NDArray[np.intp], tcp: NDArray[np.bool_]) 
 def _silences(records: Records, stream: NDArray[np.intp]) -> NDArray[np.bool_]:
     """bool[n]: a silence that separates connections comes before the record, inside its stream."""
     protocol = records["protocol"]
-    last = records["last"]
-    if np.any(records["packets"] == 0):
-        last = last[_packet_before(records, stream)]  # an unreachable does not end a silence
-    latest = _latest(last, stream)
+    latest = _latest(records["last"], stream)
     gap = np.zeros(len(records), np.int64)
     gap[1:] = np.where(stream[1:] == stream[:-1], records["first"][1:] - latest[:-1], 0)
     long = gap > SILENCE

@@ -69,14 +69,12 @@ def connections(packets: list[Packet]) -> list[Connection]:
     latest: dict[object, Connection] = {}
     current: object = None
     for packet in packets:
+        if packet.quote:
+            continue
         name = name_of(packet)
         if name is not None:
             current = name
         connection = latest.get(current)
-        if packet.quote:
-            if connection is not None and packet.time - max(each.time for each in connection.packets) <= SILENCE:
-                connection.quoted = True
-            continue
         if connection is not None:
             gap = packet.time - max(each.time for each in connection.packets)
             if packet.protocol == TCP:
@@ -91,6 +89,10 @@ def connections(packets: list[Packet]) -> list[Connection]:
             found.append(connection)
         connection.name = connection.name or name
         connection.packets.append(packet)
+    for quote in (packet for packet in packets if packet.quote):
+        before = [connection for connection in found if connection.packets[0].time <= quote.time]
+        if before:
+            max(before, key=lambda connection: connection.packets[0].time).quoted = True
     return early_ones_joined(found)
 
 
@@ -107,7 +109,9 @@ def early_ones_joined(found: list[Connection]) -> list[Connection]:
             and connection.packets[0].time - before.packets[0].time <= SECOND // 20
             and not any(packet.flags & (FIN | RST) for packet in before.packets)
         ):
-            result[-1] = Connection(before.packets + connection.packets, before.quoted | connection.quoted, connection.name)
+            result[-1] = Connection(
+                before.packets + connection.packets, before.quoted | connection.quoted, connection.name
+            )
         else:
             result.append(connection)
     return result
@@ -197,7 +201,11 @@ def assemble(packets: list[Packet]) -> dict[tuple[object, ...], tuple[int, ...]]
 
 
 def from_the_rest(
-    protocol: int, one: End, other: End, servers: set[tuple[int, End]], peers: Counter[object] | dict[tuple[int, End], int]
+    protocol: int,
+    one: End,
+    other: End,
+    servers: set[tuple[int, End]],
+    peers: Counter[object] | dict[tuple[int, End], int],
 ) -> tuple[str, End, End]:
     ends = [(one, other), (other, one)]
     confirmed = [pair for pair in ends if (protocol, pair[1]) in servers]

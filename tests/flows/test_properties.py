@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from columns import items, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,9 +41,11 @@ def packets_of(draw: st.DrawFn) -> list[Packet]:
                 acknowledgement=(draw(st.sampled_from([8, 0])) + _mark(destination, source)) % 2**32,
                 payload=draw(st.sampled_from([0, 10])),
                 length=draw(st.integers(60, 1514)),
-                quote=draw(st.integers(0, 11)) == 0,
             )
         )
+        if draw(st.integers(0, 9)) == 0:
+            time += 1_000_000
+            result.append(replace(result[-1], time=time, quote=True))
     return result
 
 

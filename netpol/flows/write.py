@@ -1,0 +1,145 @@
+"""Flows as JSON Lines, CSV and Parquet: the field names and number formats that scripts rely on.
+
+Rows are taken one by one as (flow, source, destination), the last two None where no cluster was asked, so a table of any length is
+written in bounded memory. Nothing in a row comes from the wire as text: addresses and numbers are formatted here, names of workloads are
+Kubernetes names, and JSON and CSV escape them all the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from netpol.model.flow import Address, Flow, protocol_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NamedFlow = tuple[Flow, str | None, str | None]
+"""A flow with the names of its source and destination, None when no cluster was asked."""
+
+FIELDS: Final = (
+    "client",
+    "server",
+    "protocol",
+    "port",
+    "connections",
+    "packets",
+    "bytes",
+    "first_seen",
+    "last_seen",
+    "outcome",
+    "direction",
+)
+NAMES: Final = ("source", "destination")
+
+_PARQUET_TYPES: Final = {
+    **dict.fromkeys((*FIELDS, *NAMES), "VARCHAR"),
+    "port": "USMALLINT",
+    **dict.fromkeys(("connections", "packets", "bytes"), "BIGINT"),
+    **dict.fromkeys(("first_seen", "last_seen"), "TIMESTAMP"),
+}
+_PARQUET_MEMORY: Final = "128MB"
+
+
+def write_json(flows: Iterable[NamedFlow], stream: IO[str]) -> None:
+    """JSON Lines (RFC 8259), one object per flow."""
+    stream.writelines(_json_lines(flows))
+
+
+def write_csv(flows: Iterable[NamedFlow], stream: IO[str], *, named: bool) -> None:
+    """CSV with a header (RFC 4180); an absent port is an empty field.
+
+    Args:
+        flows: What to write.
+        stream: Opened with newline="", since lines end in CR LF whatever the platform.
+        named: Whether there are columns for source and destination.
+    """
+    writer = csv.writer(stream)
+    writer.writerow((*FIELDS, *NAMES) if named else FIELDS)
+    for flow, source, destination in flows:
+        values = _values(flow)
+        writer.writerow((*values, source, destination) if named else values)
+
+
+def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named: bool) -> None:
+    """Apache Parquet, times as timestamps in UTC with microseconds (without a zone, which would need DuckDB's ICU extension), to a file or a binary stream.
+
+    Parquet is written from its end, so a stream gets a copy of a temporary file. The rows pass through a temporary CSV file, which is
+    quicker than handing them over one by one, and bounded in memory.
+    """
+    import duckdb  # noqa: PLC0415 - half of netpol's start-up time, and only Parquet needs it
+
+    names = (*FIELDS, *NAMES) if named else FIELDS
+    columns = ", ".join(f"'{name}': '{_PARQUET_TYPES[name]}'" for name in names)
+    with tempfile.TemporaryDirectory(prefix="netpol-") as folder:
+        rows, result = Path(folder, "flows.csv"), Path(folder, "flows.parquet")
+        with rows.open("w", encoding="utf-8", newline="") as stream:
+            write_csv(flows, stream, named=named)
+        options = {"memory_limit": _PARQUET_MEMORY, "temp_directory": folder, "threads": 2}
+        with duckdb.connect(config=options) as database:
+            database.execute(
+                f"COPY (SELECT * FROM read_csv($rows, header = true, auto_detect = false, delim = ',', quote = '\"', "  # noqa: S608 - constants
+                f"escape = '\"', new_line = '\\r\\n', columns = {{{columns}}})) TO '{result}' (FORMAT parquet, COMPRESSION zstd)",
+                {"rows": str(rows)},
+            )
+        if isinstance(target, Path):
+            shutil.copyfile(result, target)
+            return
+        with result.open("rb") as file:
+            shutil.copyfileobj(file, target)
+
+
+def _json_lines(flows: Iterable[NamedFlow]) -> Iterator[str]:
+    for flow, source, destination in flows:
+        client, server, protocol, port, connections, packets, length, first, last, outcome, direction = _values(flow)
+        ends = ""
+        if source is not None or destination is not None:
+            ends = f', "source": {json.dumps(source)}, "destination": {json.dumps(destination)}'
+        yield (
+            f'{{"client": "{client}", "server": "{server}", "protocol": "{protocol}", '
+            f'"port": {"null" if port is None else port}, "connections": {connections}, "packets": {packets}, "bytes": {length}, '
+            f'"first_seen": "{first}", "last_seen": "{last}", "outcome": "{outcome}", "direction": "{direction}"{ends}}}\n'
+        )
+
+
+def _values(flow: Flow) -> tuple[str, str, str, int | None, int, int, int, str, str, str, str]:
+    return (
+        _address(flow.client),
+        _address(flow.server),
+        protocol_name(flow.protocol),
+        flow.port,
+        flow.connections,
+        flow.packets,
+        flow.bytes,
+        timestamp(flow.first_seen),
+        timestamp(flow.last_seen),
+        flow.outcome.label,
+        flow.direction.label,
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _address(address: Address) -> str:
+    return str(address)
+
+
+def timestamp(nanoseconds: int) -> str:
+    """ISO 8601 in UTC with microseconds; finer parts are cut off, so that no time is later than its packet.
+
+    Times that no calendar has, which a damaged capture can hold, are shown as the nearest one that it has.
+    """
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(maxsize=1 << 14)
+def _second(seconds: int) -> str:
+    first, last = -62_135_596_800, 253_402_300_799  # years 1 and 9999
+    return datetime.fromtimestamp(min(max(seconds, first), last), UTC).replace(tzinfo=None).isoformat()
