@@ -100,3 +100,14 @@ class ResolvedFlow:
     source: End
     destinations: tuple[Destination, ...]
     service: str = ""
+
+    @property
+    def source_text(self) -> str:
+        """The source as every output names it."""
+        return str(self.source)
+
+    @property
+    def destination_text(self) -> str:
+        """The destination as every output names it: the Service where its pods are of several workloads."""
+        names = {str(destination.end) for destination in self.destinations}
+        return names.pop() if len(names) == 1 else f"service/{self.service}"

@@ -1,0 +1,111 @@
+"""`netpol flows`: who talked to whom."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from netpol.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from netpol.cli.observe import Reading
+    from netpol.flows.write import NamedFlow
+    from netpol.model.endpoint import ResolvedFlow
+
+
+class Format(StrEnum):
+    """How flows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def flows(
+    captures: options.Captures,
+    cluster: options.ClusterPaths = None,
+    output: Annotated[
+        Format, typer.Option("-o", "--output", help="parquet is binary: redirect it to a file.")
+    ] = Format.TABLE,
+    namespace: options.Namespaces = None,
+    all_namespaces: options.AllNamespaces = False,
+) -> None:
+    """List who talked to whom: one row per client, server, protocol, port and outcome.
+
+    With --cluster, each row also names the workloads, nodes and Services behind the addresses.
+    """
+    from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin, warn
+    from netpol.errors import UsageError
+
+    paths = cluster or []
+    refuse_shared_stdin(captures, paths)
+    wanted = options.chosen_namespaces(namespace, everything=all_namespaces)
+    if wanted and not paths:
+        raise UsageError("-n needs --cluster", remedy="Without one, addresses have no namespace")
+    if output is Format.PARQUET and sys.stdout.isatty():
+        raise UsageError("Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet")
+    known = cluster_of(ClusterChoice(paths=paths)) if paths else None
+    reading = read(captures, known)
+    if known:
+        named = _named(reading.resolved(known), wanted)
+    else:
+        named = ((flow, None, None) for flow in reading.table)
+    _print(named, output, with_names=known is not None)
+    for note, count in reading.table.notes.items():
+        warn(f"{note}: {count:,}")
+    _account(reading)
+
+
+def _named(flows: Iterable[ResolvedFlow], namespaces: frozenset[str] | None) -> Iterator[NamedFlow]:
+    from netpol.model.endpoint import PodEnd, ServiceEnd
+
+    for flow in flows:
+        ends = (flow.source, *(destination.end for destination in flow.destinations))
+        if namespaces is None or any(
+            (isinstance(end, PodEnd) and end.pod.namespace in namespaces)
+            or (isinstance(end, ServiceEnd) and end.namespace in namespaces)
+            for end in ends
+        ):
+            yield flow.flow, flow.source_text, flow.destination_text
+
+
+def _print(named: Iterable[NamedFlow], output: Format, *, with_names: bool) -> None:
+    from netpol.flows.write import write_csv, write_json, write_parquet
+
+    if output is Format.JSON:
+        write_json(named, sys.stdout)
+    elif output is Format.CSV:
+        sys.stdout.reconfigure(newline="")  # type: ignore[union-attr] - RFC 4180 ends lines itself
+        write_csv(named, sys.stdout, named=with_names)
+    elif output is Format.PARQUET:
+        write_parquet(named, sys.stdout.buffer, named=with_names)
+    else:
+        _print_table(named, with_names=with_names)
+
+
+def _print_table(named: Iterable[NamedFlow], *, with_names: bool) -> None:
+    from netpol.cli.text import columns
+    from netpol.flows.write import FIELDS, NAMES, values
+
+    heading = (*(NAMES if with_names else ()), *FIELDS)
+    rows = (
+        tuple("" if cell is None else str(cell) for cell in (*((source, destination) if with_names else ()), *values(flow)))
+        for flow, source, destination in named
+    )
+    for line in columns([name.upper().replace("_", "-") for name in heading], rows):
+        sys.stdout.write(f"{line}\n")
+
+
+def _account(reading: Reading) -> None:
+    tally = reading.tally
+    undecoded = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.undecoded.items()))
+    sys.stderr.write(
+        f"{tally.packets:,} packets read, {tally.packets - tally.decoded:,} undecoded{f' ({undecoded})' if undecoded else ''}, "
+        f"{tally.truncated:,} truncated, {tally.lost:,} lost; {len(reading.table):,} flows\n"
+    )

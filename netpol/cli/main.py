@@ -1,0 +1,57 @@
+"""The `netpol` program: its commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from netpol.cli import check, flows, learn
+from netpol.cli.text import plain
+from netpol.errors import NetpolError
+
+app = typer.Typer(
+    name="netpol",
+    help="Learn least-privilege Kubernetes NetworkPolicies from the traffic that workloads really exchange.",
+    epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a folder of them, or - for standard input.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("learn")(learn.learn)
+app.command("flows")(flows.flows)
+app.command("check")(check.check)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option callback
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"netpol {version('netpol-learn')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _netpol(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run one command. Exit codes: 0 fine, 1 differences or denied flows, 2 wrong usage or input, 3 no cluster."""
+    try:
+        app()
+    except NetpolError as error:
+        sys.stderr.write(f"netpol: {plain(str(error), keep_lines=True)}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, less) left: what is still buffered has nowhere to go, at interpreter exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,130 @@
+"""The first half of every command that reads captures: paths to a flow table, and to who took part in it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from netpol.cli.progress import packet_progress
+from netpol.cli.text import plain
+from netpol.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from netpol.capture.packets import Tally
+    from netpol.cluster.timeline import Timeline
+    from netpol.flows.table import FlowTable
+    from netpol.model.endpoint import ResolvedFlow
+    from netpol.model.inventory import Inventory
+
+STDIN: Literal["-"] = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterChoice:
+    """Which cluster to ask: files, or a context of a kubeconfig."""
+
+    paths: Sequence[str]
+    context: str | None = None
+    kubeconfig: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What there was, and when."""
+
+    inventory: Inventory
+    timeline: Timeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the captures held."""
+
+    tally: Tally
+    table: FlowTable
+
+    def resolved(self, cluster: Cluster) -> Iterator[ResolvedFlow]:
+        """Every flow with its ends."""
+        from netpol.cluster.resolve import resolve
+
+        return resolve(self.table, cluster.timeline)
+
+
+def paths_of(words: Sequence[str]) -> list[Path | Literal["-"]]:
+    """Arguments as paths; `-` stays what it is: standard input.
+
+    Raises:
+        UsageError: Standard input is named more than once.
+    """
+    if words.count(STDIN) > 1:
+        raise UsageError("- is named more than once", remedy="Standard input can be read once only")
+    return [STDIN if word == STDIN else Path(word) for word in words]
+
+
+def cluster_of(choice: ClusterChoice) -> Cluster:
+    """The cluster from the files, or from the API server where no file was given.
+
+    Raises:
+        InputError: A file cannot be read.
+        ClusterError: The API server cannot be asked.
+    """
+    from netpol.cluster.timeline import Timeline
+
+    if choice.paths:
+        from netpol.cluster.manifests import load
+
+        inventory = load(paths_of(choice.paths))
+    else:
+        from netpol.cluster.live import load_live
+
+        inventory = load_live(choice.context, choice.kubeconfig)
+    return Cluster(inventory=inventory, timeline=Timeline.of(inventory))
+
+
+def read(captures: Sequence[str], cluster: Cluster | None) -> Reading:
+    """Reads all captures into one flow table.
+
+    Raises:
+        InputError: A capture cannot be read.
+    """
+    from netpol.capture.packets import Tally
+    from netpol.capture.read import read_packets
+    from netpol.flows.assemble import assemble
+
+    tally = Tally()
+    with packet_progress(tally) as through:
+        packets = through(read_packets(paths_of(captures), tally))
+        table = assemble(packets, knowledge=cluster.timeline if cluster else None)
+    warn_of_losses(tally)
+    return Reading(tally=tally, table=table)
+
+
+def warn_of_losses(tally: Tally) -> None:
+    """Says on stderr which captures were not read to their end, and which files were none."""
+    for message in tally.damaged:
+        warn(message)
+    if tally.damaged_captures > len(tally.damaged):
+        warn(f"{tally.damaged_captures - len(tally.damaged)} more captures were not read to their end")
+    for name in tally.passed_over:
+        warn(f"{name}: no capture, passed over")
+    if tally.passed_over_files > len(tally.passed_over):
+        warn(f"{tally.passed_over_files - len(tally.passed_over)} more files that are no captures were passed over")
+
+
+def warn(message: str) -> None:
+    """One line on stderr that does not stop the work."""
+    sys.stderr.write(f"netpol: warning: {plain(message)}\n")
+
+
+def refuse_shared_stdin(*arguments: Sequence[str]) -> None:
+    """Standard input can feed one thing only.
+
+    Raises:
+        UsageError: It is named in several arguments.
+    """
+    if sum(STDIN in words for words in arguments) > 1:
+        raise UsageError("- is named for two things", remedy="Standard input can be read once only: name a file for the other")

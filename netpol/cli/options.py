@@ -1,0 +1,52 @@
+"""Options that several commands share, spelled as kubectl spells them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Captures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CAPTURE...",
+        help="pcap or pcapng files (also .gz, .zst), folders of them, or - for standard input.",
+        show_default=False,
+    ),
+]
+ClusterPaths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cluster",
+        metavar="PATH",
+        help="Who owns which address: a file or folder of manifests or of `kubectl get -o yaml|json` output, or -. "
+        "Repeat it for snapshots of several times. Without it the live cluster is asked.",
+        show_default=False,
+    ),
+]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", metavar="NAME", help="The context of the kubeconfig to use.", show_default=False),
+]
+Kubeconfig = Annotated[
+    Path | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig to use.", show_default=False)
+]
+Namespaces = Annotated[
+    list[str] | None,
+    typer.Option("-n", "--namespace", metavar="NAME", help="Only this namespace. Repeatable.", show_default=False),
+]
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces: the default.")]
+
+
+def chosen_namespaces(names: list[str] | None, *, everything: bool) -> frozenset[str] | None:
+    """The namespaces that were asked for, None for all.
+
+    Raises:
+        UsageError: `-n` and `-A` contradict each other.
+    """
+    from netpol.errors import UsageError
+
+    if names and everything:
+        raise UsageError("-n and -A contradict each other", remedy="Give one of them")
+    return frozenset(names) if names else None

@@ -1,0 +1,155 @@
+"""`summary.json`: every count that a person needs to trust the result. Keys are stable; additions are allowed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from netpol.flows.write import timestamp
+from netpol.graph.admit import Reason
+from netpol.graph.label_graph import OutsideGroup
+from netpol.model.endpoint import NodeEnd
+from netpol.model.flow import Outcome, protocol_name
+from netpol.policy.generate_statements import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netpol.cli.observe import Reading
+    from netpol.graph.admit import Admission
+    from netpol.graph.label_graph import LabelGraph
+    from netpol.model.inventory import Inventory
+    from netpol.policy.generate import Generated
+    from netpol.policy.generate_statements import Statement
+    from netpol.policy.replay import Replay
+    from netpol.policy.tightness import Tightness
+
+VERSION = 1
+
+ON_SILENCE = frozenset({Topic.SILENT_PORT, Topic.SILENT_INGRESS, Topic.SILENT_EGRESS})
+"""What was closed because nothing was seen: listed first, because it is what may break."""
+
+NEEDLESS = frozenset(
+    {Reason.NO_PORTS, Reason.LOCAL_ADDRESS, Reason.BOTH_OUTSIDE, Reason.SELF, Reason.OWN_NODE, Reason.NO_SUBJECT}
+)
+"""Connections that no NetworkPolicy can or need speak of."""
+
+FAILED = frozenset({Reason.REFUSED, Reason.UNANSWERED})
+"""Connections that did not work."""
+
+UNATTRIBUTED = frozenset({Reason.AMBIGUOUS_END, Reason.UNKNOWN_END, Reason.UNMAPPED_SERVICE})
+"""Connections of which it is not known whose they were. What is left of the reasons is quarantined."""
+
+
+def summary_of(
+    reading: Reading,
+    inventory: Inventory,
+    admission: Admission,
+    graph: LabelGraph,
+    generated: Generated,
+    proof: Replay,
+    figures: Tightness,
+) -> dict[str, Any]:
+    """The summary as JSON values."""
+    left_out = admission.left_out_connections()
+    silence = [statement for statement in generated.statements if statement.topic in ON_SILENCE]
+    others = [statement for statement in generated.statements if statement.topic not in ON_SILENCE]
+    outcomes, first, last = _flows(reading)
+    vertices = Counter(_vertex_kind(vertex) for vertex in graph.graph)
+    return {
+        "generator": "netpol",
+        "version": VERSION,
+        "closed_on_silence": [_statement(statement) for statement in silence],
+        "window": {"first_seen": timestamp(first), "last_seen": timestamp(last)} if first is not None else None,
+        "packets": _packets(reading),
+        "connections": {"total": admission.total, **outcomes},
+        "learned": admission.learned,
+        "left_out": {
+            "not_attributed": _reasons(left_out, UNATTRIBUTED),
+            "not_working": _reasons(left_out, FAILED),
+            "not_for_policies": _reasons(left_out, NEEDLESS),
+            "quarantined": _reasons(left_out, set(Reason) - UNATTRIBUTED - FAILED - NEEDLESS),
+        },
+        "left_out_pairs": [
+            {
+                "reason": reason.identifier,
+                "source": source,
+                "destination": destination,
+                "connections": tally.connections,
+                "ports": [f"{protocol_name(protocol)}/{port}" if port else protocol_name(protocol) for protocol, port in tally.ports],
+                "more_ports": tally.more_ports,
+                "first_seen": timestamp(tally.first_seen),
+                "last_seen": timestamp(tally.last_seen),
+            }
+            for reason, pairs in admission.left_out.items()
+            for (source, destination), tally in pairs.items()
+        ],
+        "scanners": [{"source": source, "since": timestamp(time)} for source, time in admission.scanners],
+        "endpoints": {kind: vertices[kind] for kind in ("workloads", "nodes", "external")},
+        "edges": len(graph),
+        "policies": len(generated.policies),
+        "rules": generated.rules,
+        "rules_lower_bound": generated.rules_lower_bound,
+        "selectors": generated.selectors,
+        "proof": {"admitted": proof.admitted, "denied": len(proof.denied)},
+        "pod_pair_ports": {"before": figures.before, "after": figures.allowed, "observed": figures.observed},
+        "tightness": figures.ratio,
+        "statements": [_statement(statement) for statement in others],
+        "notes": {
+            "cluster": dict(inventory.notes),
+            "cluster_passed_over": dict(inventory.passed_over),
+            "flows": dict(reading.table.notes),
+            "any_of_several_workloads": {
+                service: [str(workload) for workload in workloads] for service, workloads in admission.spread.items()
+            },
+        },
+    }
+
+
+def _packets(reading: Reading) -> dict[str, Any]:
+    tally = reading.tally
+    return {
+        "read": tally.packets,
+        "decoded": tally.decoded,
+        "undecoded": dict(sorted(tally.undecoded.items())),
+        "truncated": tally.truncated,
+        "lost": tally.lost,
+        "captures": tally.captures,
+        "damaged": list(tally.damaged),
+    }
+
+
+def _flows(reading: Reading) -> tuple[dict[str, int], int | None, int | None]:
+    """Connections by outcome, and the time that the flows span."""
+    outcomes = Counter[Outcome]()
+    first: int | None = None
+    last: int | None = None
+    for flow in reading.table:
+        outcomes[flow.outcome] += flow.connections
+        first = flow.first_seen if first is None else min(first, flow.first_seen)
+        last = flow.last_seen if last is None else max(last, flow.last_seen)
+    return {outcome.label: outcomes[outcome] for outcome in Outcome}, first, last
+
+
+def _reasons(left_out: dict[Reason, int], kinds: Iterable[Reason]) -> dict[str, int]:
+    chosen = set(kinds)
+    return {reason.identifier: count for reason, count in left_out.items() if reason in chosen}
+
+
+def _vertex_kind(vertex: object) -> str:
+    if isinstance(vertex, NodeEnd):
+        return "nodes"
+    return "external" if isinstance(vertex, OutsideGroup) else "workloads"
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    return {
+        "topic": statement.topic.identifier,
+        "workload": str(statement.workload),
+        "direction": statement.direction,
+        "ports": [f"{protocol_name(protocol)}/{port}" for protocol, port in statement.ports],
+        "others": list(statement.others),
+        "text": statement.text,
+        "remedy": statement.remedy,
+    }
+

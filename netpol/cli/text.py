@@ -1,0 +1,53 @@
+"""Text for a terminal: columns as kubectl prints them, and nothing from the wire unescaped."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+def plain(text: str, *, keep_lines: bool = False) -> str:
+    r"""The text with control, formatting and bidirectional characters as `\x1b`-like escapes.
+
+    Names, labels and error excerpts come from untrusted input: printed raw they could drive the terminal or reorder what a
+    person reads (CVE-2021-42574).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or (keep_lines and character == "\n") else _escaped(character)
+        for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii") if ord(character) != 0x20 else character
+
+
+def columns(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of left-aligned columns three spaces apart, the heading first, without trailing blanks."""
+    table = [tuple(heading), *(tuple(plain(cell) for cell in row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
+    for row in table:
+        yield "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a GitHub-flavoured table; nothing in a cell is taken for markup."""
+    yield _markdown_row(heading)
+    yield _markdown_row(["---"] * len(heading))
+    for row in rows:
+        yield _markdown_row([_markdown_cell(cell) for cell in row])
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_cell(text: str) -> str:
+    """CommonMark lets every ASCII punctuation character be escaped by a backslash."""
+    escaped = "".join(f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&@" else character for character in plain(text))
+    return escaped or " "
