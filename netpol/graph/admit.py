@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from netpol.graph.observation import LearnedEnd
     from netpol.graph.scan import Target
-    from netpol.model.endpoint import ResolvedFlow
+    from netpol.model.endpoint import End, ResolvedFlow
     from netpol.model.inventory import Inventory, WorkloadRef
 
 DYNAMIC_PORTS = 8
@@ -189,11 +189,18 @@ def _pair(source: LearnedEnd, destination: LearnedEnd) -> tuple[tuple[str, ...],
 def _target(flow: ResolvedFlow) -> Target:
     """What a source contacts: a workload and not its replicas, so that one dead backend counts once."""
     ends = sorted(
-        family_key(end) if isinstance(end, PodEnd | NodeEnd | ExternalEnd) else ("3other", f"{flow.flow.server}")
-        for end in (grounded(item.end, flow.flow.server) for item in flow.destinations)
+        {
+            (*_contact(grounded(item.end, flow.flow.server), flow), str(flow.flow.protocol), str(item.port))
+            for item in flow.destinations
+        }
     )
-    port = flow.destinations[0].port if len(ends) == 1 else flow.flow.port
-    return (*ends[0], *(("+", flow.service) if len(ends) > 1 else ()), str(flow.flow.protocol), str(port))
+    return ends[0] if len(ends) == 1 else (*ends[0], "and others of", flow.service)
+
+
+def _contact(end: End, flow: ResolvedFlow) -> tuple[str, ...]:
+    if isinstance(end, PodEnd | NodeEnd | ExternalEnd):
+        return family_key(end)
+    return ("3other", str(flow.flow.server))
 
 
 def _spell(end: LearnedEnd) -> str:

@@ -238,9 +238,9 @@ def _without_policy(
     """The workloads that stay as they are, with the reason."""
     hosts = {pod.workload: pod.host_network for pod in inventory.pods if not pod.finished}
     hosts |= {workload.ref: workload.host_network for workload in inventory.workloads.values() if workload.ref in hosts}
-    for workload in sorted(hosts):
-        if workload in covered:
-            continue
+    # A workload that a twin's policy selects is not without one; the statement about the twin says so.
+    hit = {twin for workload in covered for twin in selectors.of(workload).hits}
+    for workload in sorted(hosts.keys() - covered.keys() - hit):
         remedy = ""
         if hosts[workload]:
             text = "its pods are in the host network, where policies do not apply"

@@ -138,6 +138,12 @@ def test_an_edge_that_the_scanner_had_before_stays_whatever_replica_answers() ->
     assert not admission.scanners
 
 
+def test_reaching_a_workload_through_its_service_is_the_same_contact_as_reaching_its_pod() -> None:
+    before = flow(WEB, [API, API2], 8080, at=0, service="shop/api")
+    admission = admit([before, *scan_of(WEB, "203.0.113.1", at=100), flow(WEB, API2, 8080, at=200)], CLUSTER)
+    assert admission.learned == 2
+
+
 def test_a_clean_replica_vouches_for_what_a_scanning_one_showed() -> None:
     flows = [*scan_of(WEB, API, at=100, open_ports=(8080, 22)), flow(WEB2, API, 8080, at=300)]
     (observation,) = admit(flows, CLUSTER).observations

@@ -149,6 +149,15 @@ def test_twins_share_one_policy_and_what_that_permits_is_said() -> None:
     assert learned.evaluator.verdict(one, DB, TCP, 5432).allowed
 
 
+def test_a_twin_that_was_never_seen_is_said_to_be_isolated_too() -> None:
+    one, two = pod("a-1", {"app": "x"}, owner="a"), pod("b-1", {"app": "x"}, owner="b")
+    learned = learn([flow(one, API, 8080)], inventory([one, two, API]))
+    (shared,) = [item for item in learned.generated.statements if item.others == ("shop/b[Deployment]",)]
+    assert shared.text.endswith("and its policy is theirs too")
+    assert not learned.evaluator.verdict(two, DB, TCP, 5432).allowed
+    assert not [item for item in learned.said() if item[0] == "no-policy"]
+
+
 def test_a_workload_of_two_label_generations_gets_a_policy_for_each_part_of_its_union() -> None:
     old, new = pod("w-1", {"old": "w"}, owner="w"), pod("w-2", {"new": "w"}, owner="w")
     learned = learn([flow(old, API, 8080), flow(API, new, 80)], inventory([old, new, API]))
