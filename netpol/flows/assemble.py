@@ -11,7 +11,6 @@ from netpol.flows.connections import ConnectionTable
 from netpol.flows.evidence import UNDECIDED, directions, has_port, outcomes
 from netpol.flows.limits import Limits
 from netpol.flows.pieces import pieces_of, pieces_of_quotes
-from netpol.flows.records import Records
 from netpol.flows.rows import Rows, RowStore, rows_of
 from netpol.flows.table import FlowTable
 from netpol.flows.undecided import Servers, Undecided
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netpol.flows.knowledge import Knowledge
+    from netpol.flows.records import Records
 
 
 def assemble(

@@ -1,13 +1,14 @@
 """Partial connections to connections: joins the pieces of one connection, and lets go of what is over.
 
-To which connection a packet belongs is defined on the packets of one 5-tuple in order of time, so it does not depend on batches:
+To which connection a packet belongs is defined on the packets of one 5-tuple in order of time, so it does not depend
+on batches:
 
-- A SYN or SYN-ACK names the client's initial sequence number; all with the same number are of one TCP connection, and packets without
-  one belong to the latest that was named at or before them.
-- Packets before the first SYN or SYN-ACK are a connection that was open before; but when they begin less than 50 ms before it and hold no
-  FIN or RST, they were captured out of order and belong to it.
-- TCP packets after a silence of more than 120 s that follows the end of a connection (RST, both FINs, or an attempt that led nowhere) are
-  another connection, and so are packets after 2 h 4 min of silence.
+- A SYN or SYN-ACK names the client's initial sequence number; all with the same number are of one TCP connection,
+  and packets without one belong to the latest that was named at or before them.
+- Packets before the first SYN or SYN-ACK are a connection that was open before; but when they begin less than 50 ms
+  before it and hold no FIN or RST, they were captured out of order and belong to it.
+- TCP packets after a silence of more than 120 s that follows the end of a connection (RST, both FINs, or an attempt
+  that led nowhere) are another connection, and so are packets after 2 h 4 min of silence.
 - An unreachable belongs to the connection of the quoted 5-tuple that began last before it.
 - SCTP, UDP: a silence of more than 120 s separates connections. Protocols without ports: never separated.
 """
@@ -25,7 +26,6 @@ from netpol.flows.records import (
     FIN,
     FROM_HIGH,
     LONG_AGO,
-    NO_CLIENT,
     RST,
     Records,
     empty,
@@ -86,7 +86,7 @@ def _packets_joined(records: Records) -> Records:
 
 
 def _quotes_attached(connections: Records, quotes: Records) -> Records:
-    """Gives each quoted packet to the connection of its 5-tuple that began last before it; where there is none it stays as it is."""
+    """Gives each quoted packet to the connection of its 5-tuple that began last before it, or leaves it."""
     records = np.concatenate([connections, quotes])
     records = records[in_order(records, records["first"])]
     same = same_ends(records)
@@ -142,9 +142,12 @@ def _silences(records: Records, stream: NDArray[np.intp]) -> NDArray[np.bool_]:
 def _cut_after_ends(
     records: Records, stream: NDArray[np.intp], gap: NDArray[np.int64], cuts: NDArray[np.bool_]
 ) -> None:
-    """Whether a connection was over before a silence depends on all of it since the last cut: the rare part that goes row by row.
+    """Cuts where a connection was over before a silence.
 
-    What comes after a cut is a new connection. It has no opening of its own, so a SYN that comes still later opens another.
+    That depends on all of it since the last cut, so this rare part goes row by row.
+
+    What comes after a cut is a new connection. It has no opening of its own, so a SYN that comes still later opens
+    another.
     """
     concerned = np.flatnonzero(np.isin(stream, stream[gap > 0]))
     previous, seen, opening = -1, 0, False
@@ -200,9 +203,12 @@ def out_of_order_joined(records: Records) -> Records:
 
 
 def _leave_together(table: Records, done: NDArray[np.bool_], silent: NDArray[np.int64]) -> None:
-    """The connections of one 5-tuple leave together: one that stayed behind would take the packets that come after the last.
+    """Lets the connections of one 5-tuple leave together.
 
-    One without an opening gets no more packets once another was opened on its 5-tuple, so it does not keep that one back.
+    One that stayed behind would take the packets that come after the last.
+
+    One without an opening gets no more packets once another was opened on its 5-tuple, so it does not keep that one
+    back.
     """
     again = np.flatnonzero(repeated(table["hash"]))
     if not len(again):
@@ -220,8 +226,8 @@ def _leave_together(table: Records, done: NDArray[np.bool_], silent: NDArray[np.
 class ConnectionTable:
     """The connections that may still go on, in bounded memory.
 
-    Memory does not depend on the length of the input: what is over by more than 120 s of packet time is handed on, and beyond the limit the
-    connections that were silent for longest are handed on as well, marked `early`.
+    Memory does not depend on the length of the input: what is over by more than 120 s of packet time is handed on,
+    and beyond the limit the connections that were silent for longest are handed on as well, marked `early`.
     """
 
     def __init__(self, limits: Limits, knowledge: Knowledge | None) -> None:

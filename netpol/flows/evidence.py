@@ -1,6 +1,7 @@
 """What became of a connection, and how it is known who opened it.
 
-Records have the presumed client as their low end (see `views.folded`): who sent the SYN, or received the SYN-ACK, else who was seen first.
+Records have the presumed client as their low end (see `views.folded`): who sent the SYN, or received the SYN-ACK,
+else who was seen first.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from netpol.flows.knowledge import Knowledge
 
 FIRST_EPHEMERAL: Final = 32_768
-"""Linux hands out client ports from here on (net.ipv4.ip_local_port_range); below it are well-known and registered ports."""
+"""Linux hands out client ports from here on (net.ipv4.ip_local_port_range); servers listen below it."""
 
 _SERVER: Final = FROM_HIGH
 _WITH_PORTS: Final = np.isin(np.arange(256), sorted(PORT_PROTOCOLS))
@@ -47,9 +48,9 @@ def has_port(protocol: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def outcomes(records: Records) -> NDArray[np.uint8]:
     """uint8[n] of Outcome.
 
-    A handshake is complete with SYN, SYN-ACK and the client's acknowledgement, which a RST is not. An attempt that was reset or that an
-    unreachable quoted before it was complete was refused. A SYN whose connection goes on although its SYN-ACK was not captured
-    is midstream: the handshake was lost, not refused.
+    A handshake is complete with SYN, SYN-ACK and the client's acknowledgement, which a RST is not. An attempt that
+    was reset or that an unreachable quoted before it was complete was refused. A SYN whose connection goes on
+    although its SYN-ACK was not captured is midstream: the handshake was lost, not refused.
     """
     events = records["events"]
 
@@ -81,7 +82,8 @@ def directions(
     """What one connection and the cluster show by themselves.
 
     Returns:
-        uint8[n] of Direction, UNDECIDED where the rest of the data has to be asked; and bool[n], the high end is the client.
+        uint8[n] of Direction, UNDECIDED where the rest of the data has to be asked; and bool[n], the high end is the
+        client.
     """
     events = records["events"]
     opened = records["side"] != NO_CLIENT
@@ -120,7 +122,7 @@ def _declared(
 
 
 def multicast(records: Records) -> NDArray[np.bool_]:
-    """bool[n]: the high end is a multicast or limited broadcast address (RFC 1112, RFC 919, RFC 4291), which only receives."""
+    """bool[n]: the high end is a multicast or broadcast address (RFC 1112, RFC 919, RFC 4291)."""
     four = (records["family"] == 4) & ((records["high"] >> np.uint64(28) == 0xE) | (records["high"] == 0xFFFF_FFFF))
     six = (records["family"] == 6) & (records["high_high"] >> np.uint64(56) == 0xFF)
     result: NDArray[np.bool_] = four | six

@@ -1,4 +1,4 @@
-"""What a cluster can tell the assembly of flows: questions and answers are arrays, so that a million flows cost one call."""
+"""What a cluster can tell the assembly of flows, in arrays, so that a million flows cost one call."""
 
 from __future__ import annotations
 

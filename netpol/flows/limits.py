@@ -9,7 +9,7 @@ SECOND: Final = 1_000_000_000
 """Nanoseconds."""
 
 SILENCE: Final = 120 * SECOND
-"""UDP and SCTP: a longer silence ends a connection. TCP: packets that come later than this after an end are no part of it."""
+"""UDP, SCTP: a longer silence ends a connection. TCP: packets later than this after its end are not its own."""
 
 LONG_IDLE: Final = (2 * 3600 + 4 * 60) * SECOND
 """An open TCP connection that was silent for longer is given up: the least that NATs must wait (RFC 5382, REQ-5)."""
@@ -20,12 +20,13 @@ EARLY: Final = SECOND // 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds in numbers of things; only `connections` and `undecided` can change the result, and then a note says how often.
+    """Bounds in numbers of things; a note says how often one of them changed the result, which `rows` never does.
 
     Attributes:
-        connections: Connections that are followed at once, 120 bytes each; beyond it those silent for longest are closed.
-        pieces: Partial connections that are collected before they are joined, 120 bytes each.
-        undecided: Connections without a handshake that wait for evidence from the rest of the data, 120 bytes each; beyond it
+        connections: Connections that are followed at once, 120 bytes each; beyond it those silent for longest are
+        closed. pieces: Partial connections that are collected before they are joined, 120 bytes each.
+        undecided: Connections without a handshake that wait for evidence from the rest of the data, 120 bytes each;
+        beyond it
             the oldest are decided by what is known by then.
         servers: Confirmed servers that are remembered.
         rows: Rows in memory, 88 bytes each; beyond it sorted runs go to temporary files.

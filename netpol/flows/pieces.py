@@ -1,4 +1,4 @@
-"""One batch of packets to partial connections: a sort, then reductions over runs; no step in Python is taken per packet."""
+"""One batch of packets to partial connections: a sort, then reductions over runs, nothing packet by packet."""
 
 from __future__ import annotations
 
@@ -161,9 +161,9 @@ def _ports(
 def pieces_of(batch: PacketBatch) -> Records:
     """Partial connections of a batch, in no particular order between 5-tuples, in order of time within one.
 
-    A piece never holds two connections: it ends where a SYN or SYN-ACK of another connection comes (a SYN-ACK names the client's
-    initial sequence number in its acknowledgement, so it belongs to its SYN even when it was captured before it), and at a
-    silence of more than 120 s. It can be less than a connection; joining is done elsewhere.
+    A piece never holds two connections: it ends where a SYN or SYN-ACK of another connection comes (a SYN-ACK names
+    the client's initial sequence number in its acknowledgement, so it belongs to its SYN even when it was captured
+    before it), and at a silence of more than 120 s. It can be less than a connection; joining is done elsewhere.
     """
     if np.any(batch.time[1:] < batch.time[:-1]):
         batch = _by_time(batch)
@@ -208,17 +208,18 @@ def _by_time(batch: PacketBatch) -> PacketBatch:
 def _grouped(hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
     """An order in which equal hashes stand together, each in its former order.
 
-    Only the high bits of the hash take part, beside the position. Different 5-tuples that meet there are told apart by their keys
-    afterwards; a conversation that is torn apart by one is only two pieces instead of one.
+    Only the high bits of the hash take part, beside the position. Different 5-tuples that meet there are told apart
+    by their keys afterwards; a conversation that is torn apart by one is only two pieces instead of one.
     """
     mask = np.uint64((1 << max(1, len(hashes).bit_length())) - 1)
     packed = (hashes & ~mask) | np.arange(len(hashes), dtype=np.uint64)
     packed.sort()
-    return (packed & mask).astype(np.intp)
+    order: NDArray[np.intp] = (packed & mask).astype(np.intp)
+    return order
 
 
 class _Openings:
-    """The SYN and SYN-ACK (INIT and INIT ACK) of a batch in its grouped order: few, and the only packets looked at one by one."""
+    """The SYN and SYN-ACK (INIT and INIT ACK) of a batch in its grouped order."""
 
     def __init__(
         self,
@@ -247,7 +248,8 @@ class _Openings:
         group = np.searchsorted(np.flatnonzero(begins), at, side="right")
         new = np.ones(len(at), np.bool_)
         new[1:] = (group[1:] != group[:-1]) | (isn[1:] != isn[:-1]) | (side[1:] != side[:-1])
-        return at[new]
+        positions: NDArray[np.intp] = at[new]
+        return positions
 
     def fill(self, pieces: Records, starts: NDArray[np.intp]) -> None:
         """Writes who opened each piece, the initial sequence numbers and the times of the handshake."""
@@ -265,7 +267,7 @@ class _Openings:
 
 
 def pieces_of_quotes(quotes: Unreachables) -> Records:
-    """What unreachables quote as pieces without packets: one event each, which joins the connection that it is about."""
+    """What unreachables quote, as pieces without packets that join the connection they are about."""
     ends = _Ends(quotes, _ports(quotes, None))
     result = empty(len(quotes))
     ends.fill(result, np.arange(len(quotes)))

@@ -1,7 +1,8 @@
-"""Partial connections: fixed-size records that can be joined, whatever the place where the packets were cut into batches.
+"""Partial connections: fixed-size records that can be joined, wherever the packets were cut into batches.
 
-A record stands for some packets of one 5-tuple. Its ends are in canonical order: `low` is the end with the smaller (address, port), so
-both directions share one record. Joining neighbours in time is associative, which is what lets batches be cut anywhere.
+A record stands for some packets of one 5-tuple. Its ends are in canonical order: `low` is the end with the smaller
+(address, port), so both directions share one record. Joining neighbours in time is associative, which is
+what lets batches be cut anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEEN, ACK, DATA, RST, FIN, SYN, SYNACK, QUOTED = 1, 2, 4, 8, 16, 32, 64, 128
-"""Events of one direction. SCTP: ACK is COOKIE ECHO, RST is ABORT, FIN is SHUTDOWN, SYN and SYNACK are INIT and INIT ACK. ICMP: SYN is a
+"""Events of one direction.
+
+SCTP: ACK is COOKIE ECHO, RST is ABORT, FIN is SHUTDOWN, SYN and SYNACK are INIT and INIT ACK. ICMP: SYN is a
 request, SYNACK its reply. QUOTED: an ICMP unreachable quoted a packet of this direction."""
 
 FROM_HIGH: Final = 8
@@ -93,8 +96,9 @@ def same_ends(records: Records) -> NDArray[np.bool_]:
 def in_order(records: Records, times: NDArray[np.int64]) -> NDArray[np.intp]:
     """An order in which the records of one 5-tuple stand together, by `times`; equal times keep their order.
 
-    Sorting hash and position in one integer is several times as fast as an indirect sort. It leaves positions in order, which is the
-    order of time for a single capture; where that does not hold, and when hashes collide, the slower way is taken.
+    Sorting hash and position in one integer is several times as fast as an indirect sort. It leaves positions in
+    order, which is the order of time for a single capture; where that does not hold, and when hashes collide, the
+    slower way is taken.
     """
     count = len(records)
     index_mask = np.uint64((1 << max(1, count.bit_length())) - 1)

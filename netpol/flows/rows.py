@@ -62,7 +62,7 @@ _MERGED_AT_ONCE: Final = 1 << 17
 def rows_of(
     records: Records, outcome: NDArray[np.uint8], direction: NDArray[np.uint8], two_way: NDArray[np.bool_]
 ) -> Rows:
-    """One row per connection, whose low end is the client. Without a direction the ends stand in address order and have no port."""
+    """One row per connection, whose low end is the client; in address order and without port where that is unknown."""
     rows = np.empty(len(records), ROW)
     unknown = direction == Direction.UNKNOWN
     above = (records["low_high"] > records["high_high"]) | (
@@ -85,7 +85,8 @@ def rows_of(
 def added_up(rows: Rows) -> Rows:
     """Rows with equal keys added up, in the order of their keys.
 
-    Many connections make few rows, so they are grouped by a hash first: only the groups are put into the order of all their fields.
+    Many connections make few rows, so they are grouped by a hash first: only the groups are put into the order of
+    all their fields.
     """
     if len(rows) < 2:
         return rows
@@ -208,8 +209,8 @@ def _merged(runs: list[IO[bytes]], at_once: int) -> Iterator[Rows]:
         order = _order(rows)
         position = np.empty(len(rows), np.intp)
         position[order] = np.arange(len(rows))
-        # Nothing still in a file is below the smallest of the last rows of the buffers, nor equal to it: runs hold a key once,
-        # and equal keys in other buffers are moved with it.
+        # Nothing still in a file is below the smallest of the last rows of the buffers, nor equal to it: runs hold a
+        # key once, and equal keys in other buffers are moved with it.
         bound = min(int(position[end]) for end, buffer in zip(ends, buffers, strict=True) if len(buffer))
         ordered = rows[order]
         while bound + 1 < len(rows) and all(ordered[name][bound] == ordered[name][bound + 1] for name in _KEY):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from ipaddress import IPv4Address, IPv6Address
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from netpol.flows.rows import NO_PORT, ROW, Rows, read_rows
 from netpol.model.flow import Address, Direction, Flow, Outcome
@@ -57,7 +57,7 @@ class FlowTable:
             if len(known) > _ADDRESSES_REMEMBERED:
                 known.clear()
             for row in rows.tolist():
-                yield _flow(row, known)
+                yield _flow(cast("tuple[int, ...]", row), known)
 
 
 def _flow(row: tuple[int, ...], known: dict[tuple[int, int, int], Address]) -> Flow:

@@ -110,9 +110,10 @@ class Undecided:
         return everything
 
     def decide(self, records: Records) -> tuple[Records, NDArray[np.uint8]]:
-        """Goes down the rest of the evidence; returns the records with the client as their low end, and uint8[n] of Direction.
+        """Goes down the rest of the evidence; returns records with the client as low end, and uint8[n] of Direction.
 
-        Peers are counted among the connections that wait: those with a handshake confirm their server already, which is stronger.
+        Peers are counted among the connections that wait: those with a handshake confirm their server already, which
+        is stronger.
         """
         result = np.full(len(records), UNDECIDED, np.uint8)
         swap = np.zeros(len(records), np.bool_)

@@ -1,11 +1,12 @@
 """One connection captured at several points is one connection.
 
-Netfilter's address translation leaves TCP's sequence numbers alone, so the two initial sequence numbers name a connection on the
-client's node and on the server's, before and after DNAT and SNAT, inside a tunnel and outside; SCTP's initiate tags do the same. Each record
-here is what was seen of it under one 5-tuple: a view.
+Netfilter's address translation leaves TCP's sequence numbers alone, so the two initial sequence numbers name a
+connection on the client's node and on the server's, before and after DNAT and SNAT, inside a tunnel and outside;
+SCTP's initiate tags do the same. Each record here is what was seen of it under one 5-tuple: a view.
 
-Which view is nearer to the client is read off each view's own clock: between the SYN and the SYN-ACK lies the way to the server and back,
-so the gap is larger the nearer the capture point is to the client. Clocks of different nodes are never compared unless that leaves a tie.
+Which view is nearer to the client is read off each view's own clock: between the SYN and the SYN-ACK lies the way to
+the server and back, so the gap is larger the nearer the capture point is to the client. Clocks of different nodes
+are never compared unless that leaves a tie.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from netpol.flows.knowledge import Knowledge
 
 ASKER, ANSWERER = 3, 2
-"""Stand in the place of ICMP's ports, so that a request and its reply meet, and two hosts that ask each other do not."""
+"""Stand in place of ICMP's ports: a request and its reply meet, two hosts that ask each other do not."""
 
 _MOST_ATTEMPTS: Final = 3
-"""More 5-tuples than this with one client port and sequence number are a scan (nmap probes so), not views of one attempt."""
+"""More 5-tuples than this with one client port and sequence number are a scan: nmap probes so."""
 
 
 def client_first(records: Records, knowledge: Knowledge | None) -> Records:
-    """The same records with the presumed client as the low end: who opened it, else who sent first; never a virtual address alone."""
+    """The same records with the presumed client as the low end: who opened it, else who sent first."""
     swap = (records["side"] == HIGH_CLIENT) | ((records["side"] == NO_CLIENT) & records["opened_high"])
     icmp = (records["protocol"] == ICMP) | (records["protocol"] == ICMPV6)
     swap = np.where(icmp, records["high_port"] == ASKER, swap)
@@ -83,8 +84,8 @@ def kept_together(table: Records, staying: NDArray[np.bool_], knowledge: Knowled
 def folded(records: Records, knowledge: Knowledge | None) -> Records:
     """One record per connection, the client as its low end.
 
-    The client is the one that the view nearest to the client shows, the server the one that the view nearest to the server shows; a
-    Service's virtual address gives way to any other. Packets and bytes of all views are added up.
+    The client is the one that the view nearest to the client shows, the server the one that the view nearest to the
+    server shows; a Service's virtual address gives way to any other. Packets and bytes of all views are added up.
     """
     records = client_first(records, knowledge)
     labels = _labels(records, knowledge)
@@ -149,7 +150,7 @@ def _label_handshakes(records: Records, labels: NDArray[np.intp]) -> None:
 
 
 def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:
-    """A SYN that was translated on its way and never answered: same client, same number, another server address, at the same moment."""
+    """Labels a SYN that was translated on its way and never answered: only the server's address differs."""
     rows = np.flatnonzero((records["syn"] != NEVER) & (records["protocol"] == TCP))
     names = records["low"][rows] ^ records["low_high"][rows] * np.uint64(0x9E3779B97F4A7C15)
     names = names * np.uint64(0xC2B2AE3D27D4EB4F) ^ records["client_isn"][rows].astype(np.uint64) << np.uint64(16)
@@ -183,7 +184,7 @@ def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:
 
 
 def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowledge) -> None:
-    """A conversation without sequence numbers to name it, with a Service's address: another of the same client's at the same time is it."""
+    """Labels a conversation with a Service's address like the same client's with a pod at the same time."""
     loose = (records["protocol"] == UDP) | ((records["protocol"] == TCP) & ~opened(records))
     rows = np.flatnonzero(loose)
     if not len(rows):

@@ -1,8 +1,8 @@
 """Flows as JSON Lines, CSV and Parquet: the field names and number formats that scripts rely on.
 
-Rows are taken one by one as (flow, source, destination), the last two None where no cluster was asked, so a table of any length is
-written in bounded memory. Nothing in a row comes from the wire as text: addresses and numbers are formatted here, names of workloads are
-Kubernetes names, and JSON and CSV escape them all the same.
+Rows are taken one by one as (flow, source, destination), the last two None where no cluster was asked, so a table of
+any length is written in bounded memory. Nothing in a row comes from the wire as text: addresses and numbers are
+formatted here, names of workloads are Kubernetes names, and JSON and CSV escape them all the same.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ def write_csv(flows: Iterable[NamedFlow], stream: IO[str], *, named: bool) -> No
     writer = csv.writer(stream)
     writer.writerow((*FIELDS, *NAMES) if named else FIELDS)
     for flow, source, destination in flows:
-        values = _values(flow)
-        writer.writerow((*values, source, destination) if named else values)
+        row = values(flow)
+        writer.writerow((*row, source, destination) if named else row)
 
 
 def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named: bool) -> None:
-    """Apache Parquet, times as timestamps in UTC with microseconds (without a zone, which would need DuckDB's ICU extension), to a file or a binary stream.
+    """Apache Parquet, to a file or a binary stream; times are UTC timestamps of microseconds without a zone.
 
-    Parquet is written from its end, so a stream gets a copy of a temporary file. The rows pass through a temporary CSV file, which is
-    quicker than handing them over one by one, and bounded in memory.
+    Parquet is written from its end, so a stream gets a copy of a temporary file. The rows pass through a temporary
+    CSV file, which is quicker than handing them over one by one, and bounded in memory.
     """
     import duckdb  # noqa: PLC0415 - half of netpol's start-up time, and only Parquet needs it
 
@@ -82,11 +82,17 @@ def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named
         rows, result = Path(folder, "flows.csv"), Path(folder, "flows.parquet")
         with rows.open("w", encoding="utf-8", newline="") as stream:
             write_csv(flows, stream, named=named)
-        options = {"memory_limit": _PARQUET_MEMORY, "temp_directory": folder, "threads": 2}
+        options: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _PARQUET_MEMORY,
+            "temp_directory": folder,
+            "threads": 2,
+        }
         with duckdb.connect(config=options) as database:
             database.execute(
-                f"COPY (SELECT * FROM read_csv($rows, header = true, auto_detect = false, delim = ',', quote = '\"', "  # noqa: S608 - constants
-                f"escape = '\"', new_line = '\\r\\n', columns = {{{columns}}})) TO '{result}' (FORMAT parquet, COMPRESSION zstd)",
+                "COPY (SELECT * FROM read_csv($rows, header = true, auto_detect = false, "  # noqa: S608 - constants and our own folder
+                f"delim = ',', quote = '\"', "
+                f"escape = '\"', new_line = '\\r\\n', columns = {{{columns}}})) "
+                f"TO '{result}' (FORMAT parquet, COMPRESSION zstd)",
                 {"rows": str(rows)},
             )
         if isinstance(target, Path):
@@ -98,18 +104,21 @@ def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named
 
 def _json_lines(flows: Iterable[NamedFlow]) -> Iterator[str]:
     for flow, source, destination in flows:
-        client, server, protocol, port, connections, packets, length, first, last, outcome, direction = _values(flow)
+        client, server, protocol, port, connections, packets, length, first, last, outcome, direction = values(flow)
         ends = ""
         if source is not None or destination is not None:
             ends = f', "source": {json.dumps(source)}, "destination": {json.dumps(destination)}'
         yield (
             f'{{"client": "{client}", "server": "{server}", "protocol": "{protocol}", '
-            f'"port": {"null" if port is None else port}, "connections": {connections}, "packets": {packets}, "bytes": {length}, '
-            f'"first_seen": "{first}", "last_seen": "{last}", "outcome": "{outcome}", "direction": "{direction}"{ends}}}\n'
+            f'"port": {"null" if port is None else port}, "connections": {connections}, '
+            f'"packets": {packets}, "bytes": {length}, '
+            f'"first_seen": "{first}", "last_seen": "{last}", '
+            f'"outcome": "{outcome}", "direction": "{direction}"{ends}}}\n'
         )
 
 
-def _values(flow: Flow) -> tuple[str, str, str, int | None, int, int, int, str, str, str, str]:
+def values(flow: Flow) -> tuple[str, str, str, int | None, int, int, int, str, str, str, str]:
+    """What every output shows of a flow, in the order of FIELDS."""
     return (
         _address(flow.client),
         _address(flow.server),

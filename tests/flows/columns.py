@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,8 @@ from netpol.capture.packets import PacketBatch, Unreachables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reference import Packet
-
     from netpol.flows.table import FlowTable
+    from tests.flows.reference import Packet
 
 SIX = 0x20010DB8 << 96
 
@@ -54,7 +54,7 @@ def items(packets: Sequence[Packet], cuts: Sequence[int] = (), family: int = 4) 
     """Batches cut at the given positions; quoted packets in batches of their own, after the packets of their part."""
     bounds = [0, *sorted(cuts), len(packets)]
     result: list[PacketBatch | Unreachables] = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         part = packets[start:end]
         result.append(batch([p for p in part if not p.quote], family))
         quoted = [p for p in part if p.quote]

@@ -117,7 +117,7 @@ def early_ones_joined(found: list[Connection]) -> list[Connection]:
     return result
 
 
-def outcome(connection: Connection) -> str:
+def outcome(connection: Connection) -> str:  # noqa: PLR0911 - the rules one after the other
     packets = connection.packets
     if packets[0].protocol == UDP:
         if len({packet.source for packet in packets}) == 2:
@@ -140,7 +140,7 @@ def outcome(connection: Connection) -> str:
 
 
 def direction(connection: Connection, kind: str) -> tuple[str | None, End, End]:
-    """Evidence that the connection carries by itself, None when it needs the rest; client, server (or first sender, other)."""
+    """Evidence that the connection carries by itself, if any; client, server (or first sender, other)."""
     first = connection.packets[0]
     if first.protocol == UDP:
         return ("reply" if kind != "unanswered" else None), first.source, first.destination
@@ -155,7 +155,7 @@ def direction(connection: Connection, kind: str) -> tuple[str | None, End, End]:
 
 
 def assemble(packets: list[Packet]) -> dict[tuple[object, ...], tuple[int, ...]]:
-    """(client, server, protocol, port, outcome) to (connections, packets, bytes, first, last, two-way), and the evidence."""
+    """(client, server, protocol, port, outcome) to connections, packets, bytes, times, two-way and evidence."""
     by_tuple: dict[tuple[object, ...], list[Packet]] = defaultdict(list)
     for packet in sorted(packets, key=lambda packet: packet.time):
         by_tuple[packet.protocol, frozenset([packet.source, packet.destination])].append(packet)
@@ -174,11 +174,11 @@ def assemble(packets: list[Packet]) -> dict[tuple[object, ...], tuple[int, ...]]
     peers = {end: len(others) for end, others in met.items()}
     rows: dict[tuple[object, ...], tuple[int, ...]] = {}
     strength = ["syn", "synack", "declared", "confirmed", "fanin", "reply", "port", "unknown"]
-    for each, kind, evidence, client, server in judged:
+    for each, kind, evidence, one, other in judged:
         protocol = each.packets[0].protocol
-        known = evidence
+        known, client, server = evidence, one, other
         if known is None:
-            known, client, server = from_the_rest(protocol, client, server, servers, peers)
+            known, client, server = from_the_rest(protocol, one, other, servers, peers)
         port: int | None = server[1]
         if known == "unknown":
             client, server = sorted([client, server])

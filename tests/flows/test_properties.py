@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from columns import items, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import ACK, FIN, RST, SECOND, SYN, TCP, UDP, End, Packet
-from reference import assemble as slow
 
 from netpol.flows.assemble import assemble
 from netpol.flows.limits import Limits
+from tests.flows.columns import items, rows
+from tests.flows.reference import ACK, FIN, RST, SECOND, SYN, TCP, UDP, End, Packet
+from tests.flows.reference import assemble as slow
 
 _SMALL = Limits(pieces=1)
 _ENDS = [(1, 40000), (1, 80), (2, 80), (2, 40001), (3, 40000), (3, 443), (4, 50000)]
@@ -54,19 +54,19 @@ def _mark(sender: End, receiver: End) -> int:
     return 1_000_000 * (_ENDS.index(sender) * len(_ENDS) + _ENDS.index(receiver))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(packets_of())
 def test_same_as_packet_by_packet(packets: list[Packet]) -> None:
     assert rows(assemble(items(packets))) == slow(packets)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(packets_of())
 def test_ipv6_like_ipv4(packets: list[Packet]) -> None:
     assert rows(assemble(items(packets, family=6))) == slow(packets)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(packets_of(), st.data())
 def test_batches_can_be_cut_anywhere(packets: list[Packet], data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(packets)), max_size=8))
@@ -76,7 +76,7 @@ def test_batches_can_be_cut_anywhere(packets: list[Packet], data: st.DataObject)
     assert rows(assemble(items(packets, range(1, len(packets))), limits=_SMALL)) == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(packets_of(), st.randoms(use_true_random=False))
 def test_order_inside_a_batch_does_not_matter(packets: list[Packet], random: object) -> None:
     mixed = [p for p in packets if not p.quote]
@@ -85,7 +85,7 @@ def test_order_inside_a_batch_does_not_matter(packets: list[Packet], random: obj
     assert rows(assemble(items(mixed))) == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(packets_of(), st.integers(1, 5))
 def test_no_limit_loses_a_packet(packets: list[Packet], limit: int) -> None:
     limits = Limits(pieces=limit, connections=limit, undecided=limit, servers=limit, rows=limit)
@@ -94,7 +94,7 @@ def test_no_limit_loses_a_packet(packets: list[Packet], limit: int) -> None:
     assert sum(flow.bytes for flow in table) == sum(p.length for p in packets if not p.quote)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(packets_of(), st.integers(1, 4))
 def test_spilled_rows_are_the_same_rows(packets: list[Packet], limit: int) -> None:
     cut = items(packets, range(1, len(packets)))

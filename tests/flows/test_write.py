@@ -51,8 +51,9 @@ def test_json_is_the_documented_line() -> None:
     write_json([(_NAMED, None, None), (_UNKNOWN, "a/b[Deployment]", 'quo"te')], stream)
     first, second = stream.getvalue().splitlines()
     assert first == (
-        '{"client": "10.0.0.1", "server": "10.0.0.2", "protocol": "TCP", "port": 8080, "connections": 3, "packets": 42, '
-        '"bytes": 31337, "first_seen": "2026-11-01T12:00:00.000000Z", "last_seen": "2026-11-01T12:00:00.000001Z", '
+        '{"client": "10.0.0.1", "server": "10.0.0.2", "protocol": "TCP", "port": 8080, "connections": 3, '
+        '"packets": 42, "bytes": 31337, "first_seen": "2026-11-01T12:00:00.000000Z", '
+        '"last_seen": "2026-11-01T12:00:00.000001Z", '
         '"outcome": "established", "direction": "syn"}'
     )
     other = json.loads(second)
