@@ -6,7 +6,7 @@ NetpolError              what went wrong, where, and what to do about it
 ├── ClusterError         the live cluster could not be asked                            exit 3
 └── ProofError           a generated policy set denies what it was learned from         exit 1
 
-The tree is shallow on purpose: callers either print the message and leave with `exit_code`, or they do not catch at all.
+Shallow on purpose: callers print the message and leave with `exit_code`, or they do not catch at all.
 """
 
 from __future__ import annotations

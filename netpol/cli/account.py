@@ -38,49 +38,47 @@ def _statements(statements: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    packets, connections, left_out = summary["packets"], summary["connections"], summary["left_out"]
-    undecoded = sum(packets["undecoded"].values())
-    yield (
-        "packets",
-        f"{packets['read']:,} read, {undecoded:,} undecoded{_counts(packets['undecoded'])}, "
-        f"{packets['truncated']:,} truncated, {packets['lost']:,} lost",
-    )
-    outcomes = ("established", "refused", "unanswered", "midstream")
-    yield "connections", f"{connections['total']:,}: " + ", ".join(f"{connections[name]:,} {name}" for name in outcomes)
+    left_out = summary["left_out"]
+    yield "packets", _packets(summary["packets"])
+    yield "connections", _connections(summary["connections"])
     missing = sum(left_out["not_attributed"].values())
-    yield (
-        "attributed",
-        f"{connections['total'] - missing:,}, not attributed {missing:,}{_counts(left_out['not_attributed'])}",
-    )
-    yield (
-        "learned",
-        f"{summary['learned']:,}, not working {_total(left_out['not_working'])}, "
-        f"not for policies {_total(left_out['not_for_policies'])}",
-    )
+    attributed = f"{summary['connections']['total'] - missing:,}"
+    yield "attributed", f"{attributed}, not attributed {missing:,}{_counts(left_out['not_attributed'])}"
+    needless = f"not for policies {_total(left_out['not_for_policies'])}"
+    yield "learned", f"{summary['learned']:,}, not working {_total(left_out['not_working'])}, {needless}"
     yield "quarantined", _total(left_out["quarantined"])
     for scanner in summary["scanners"][:SHOWN]:
         yield "  scans", f"{scanner['source']} since {scanner['since']}"
     if len(summary["scanners"]) > SHOWN:
         yield "  scans", f"and {len(summary['scanners']) - SHOWN} more sources"
     ends = summary["endpoints"]
-    yield (
-        "edges",
-        f"{summary['edges']:,} among {ends['workloads']:,} workloads, {ends['nodes']:,} nodes "
-        f"and {ends['external']:,} groups of outside addresses",
-    )
-    fewest = "no fewer would do" if summary["rules"] == summary["rules_lower_bound"] else (
-        f"at least {summary['rules_lower_bound']:,} are needed"
-    )
-    yield "policies", f"{summary['policies']:,} with {summary['rules']:,} rules ({fewest}), {summary['selectors']:,} selectors"
+    outside = f"{ends['nodes']:,} nodes and {ends['external']:,} groups of outside addresses"
+    yield "edges", f"{summary['edges']:,} among {ends['workloads']:,} workloads, {outside}"
+    yield "policies", _policies(summary)
     proof = summary["proof"]
-    yield "proof", f"{proof['admitted']:,} of {proof['admitted'] + proof['denied']:,} learned connections admitted in replay"
+    pairs = proof["admitted"] + proof["denied"]
+    yield "proof", f"{proof['admitted']:,} of {pairs:,} learned (source, destination, port) admitted in replay"
     reach = summary["pod_pair_ports"]
-    yield (
-        "pod-pair-ports",
-        f"{reach['before']:,} allowed before, {reach['after']:,} after, {reach['observed']:,} observed",
-    )
+    seen = f"{reach['observed']:,} observed"
+    yield "pod-pair-ports", f"{reach['before']:,} allowed before, {reach['after']:,} after, {seen}"
     tightness = summary["tightness"]
     yield "tightness", "nothing is allowed between pods" if tightness is None else f"{tightness:.3f}"
+
+
+def _packets(packets: Mapping[str, Any]) -> str:
+    undecoded = f"{sum(packets['undecoded'].values()):,} undecoded{_counts(packets['undecoded'])}"
+    return f"{packets['read']:,} read, {undecoded}, {packets['truncated']:,} truncated, {packets['lost']:,} lost"
+
+
+def _connections(connections: Mapping[str, int]) -> str:
+    outcomes = ("established", "refused", "unanswered", "midstream")
+    return f"{connections['total']:,}: " + ", ".join(f"{connections[name]:,} {name}" for name in outcomes)
+
+
+def _policies(summary: Mapping[str, Any]) -> str:
+    rules, bound = summary["rules"], summary["rules_lower_bound"]
+    fewest = "no fewer would do" if rules == bound else f"at least {bound:,} are needed"
+    return f"{summary['policies']:,} with {rules:,} rules ({fewest}), {summary['selectors']:,} selectors"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

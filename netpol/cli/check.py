@@ -12,9 +12,10 @@ import typer
 from netpol.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from netpol.model.endpoint import ResolvedFlow
+    from netpol.model.flow import Address, Outcome
     from netpol.policy.replay import Blocked, Check, Unresolved
 
 DENIED = 1
@@ -34,7 +35,10 @@ def check(
     policies: Annotated[
         list[str],
         typer.Option(
-            "--policies", metavar="PATH", help="File or folder of NetworkPolicies, or -. Repeatable.", show_default=False
+            "--policies",
+            metavar="PATH",
+            help="File or folder of NetworkPolicies, or -. Repeatable.",
+            show_default=False,
         ),
     ],
     cluster: options.ClusterPaths = None,
@@ -48,6 +52,7 @@ def check(
     """
     from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
+    from netpol.model.flow import Outcome
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.replay import check as judge
 
@@ -63,10 +68,13 @@ def check(
     else:
         for line in _table(result) if output is Format.TABLE else _markdown(result):
             sys.stdout.write(f"{line}\n")
-    unresolved = sum(item.flow.flow.connections for item in result.unresolved)
-    denied = sum(item.flow.flow.connections for item in result.denied)
+    denied, unresolved = _connections(result.denied), _connections(result.unresolved)
+    working = _connections(
+        item for item in result.denied if item.flow.flow.outcome in {Outcome.ESTABLISHED, Outcome.MIDSTREAM}
+    )
     sys.stderr.write(
-        f"{result.connections:,} connections: {result.admitted:,} admitted, {denied:,} denied, {unresolved:,} unresolved\n"
+        f"{result.connections:,} connections: {result.admitted:,} admitted, {denied:,} denied "
+        f"({working:,} had worked), {unresolved:,} unresolved\n"
     )
     if result.denied:
         raise typer.Exit(DENIED)
@@ -100,51 +108,82 @@ def _flow(resolved: ResolvedFlow) -> dict[str, Any]:
     }
 
 
-HEADING = ("SOURCE", "DESTINATION", "PORT", "CONNECTIONS", "OUTCOME", "BLOCKED-BY", "POLICIES")
+DENIED_HEADING = ("SOURCE", "DESTINATION", "PORTS", "CONNECTIONS", "OUTCOME", "BLOCKED-BY", "POLICIES")
+UNRESOLVED_HEADING = ("SOURCE", "DESTINATION", "PORTS", "CONNECTIONS", "OUTCOME", "BECAUSE")
+PORTS_SHOWN = 8
 
 
 def _table(result: Check) -> Iterator[str]:
     from netpol.cli.text import columns
 
     if result.denied:
-        yield from columns(HEADING, (_denied_row(item) for item in result.denied))
+        yield "Denied:"
+        yield from columns(DENIED_HEADING, _denied_rows(result.denied))
     if result.unresolved:
-        if result.denied:
-            yield ""
-        heading = ("SOURCE", "DESTINATION", "PORT", "CONNECTIONS", "OUTCOME", "UNRESOLVED-BECAUSE")
-        yield from columns(heading, (_unresolved_row(item) for item in result.unresolved))
+        yield from ("", "Unresolved:") if result.denied else ("Unresolved:",)
+        yield from columns(UNRESOLVED_HEADING, _unresolved_rows(result.unresolved))
 
 
 def _markdown(result: Check) -> Iterator[str]:
     from netpol.cli.text import markdown_table
 
-    yield f"{sum(item.flow.flow.connections for item in result.denied):,} of {result.connections:,} connections denied"
+    yield f"{_connections(result.denied):,} of {result.connections:,} connections denied"
     if result.denied:
         yield ""
-        yield from markdown_table(HEADING, (_denied_row(item) for item in result.denied))
+        yield from markdown_table(DENIED_HEADING, _denied_rows(result.denied))
 
 
-def _denied_row(item: Blocked) -> Sequence[str]:
-    ends = _ends(item.flow, str(item.destination.end), item.destination.port)
-    return (*ends, item.blocked_by, ",".join(str(policy) for policy in item.policies))
+def _denied_rows(items: Sequence[Blocked]) -> Iterator[tuple[str, ...]]:
+    seen = (
+        (
+            item.flow,
+            str(item.destination.end),
+            item.destination.port,
+            (item.blocked_by, ",".join(map(str, item.policies))),
+        )
+        for item in items
+    )
+    return _grouped(seen)
 
 
-def _unresolved_row(item: Unresolved) -> Sequence[str]:
-    return (*_ends(item.flow, item.flow.destination_text, item.flow.flow.port), item.reason)
+def _unresolved_rows(items: Sequence[Unresolved]) -> Iterator[tuple[str, ...]]:
+    return _grouped((item.flow, item.flow.destination_text, item.flow.flow.port, (item.reason,)) for item in items)
 
 
-def _ends(resolved: ResolvedFlow, destination: str, port: int | None) -> tuple[str, ...]:
+def _grouped(
+    flows: Iterable[tuple[ResolvedFlow, str, int | None, tuple[str, ...]]],
+) -> Iterator[tuple[str, ...]]:
+    """One row for all ports of one pair and one verdict: what had worked first, because that is what would break."""
+    groups: dict[tuple[Any, ...], dict[tuple[int, int | None], int]] = {}
+    for resolved, destination, port, verdict in flows:
+        row = resolved.flow
+        ends = (_with_address(resolved.source_text, row.client), _with_address(destination, row.server))
+        ports = groups.setdefault((_worked(row.outcome), *ends, row.outcome.label, verdict), {})
+        ports[row.protocol, port] = ports.get((row.protocol, port), 0) + row.connections
+    for (_, source, destination, outcome, verdict), ports in sorted(groups.items()):
+        yield source, destination, _ports(ports), f"{sum(ports.values()):,}", outcome, *verdict
+
+
+def _worked(outcome: Outcome) -> int:
+    from netpol.model.flow import Outcome
+
+    return (Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.REFUSED, Outcome.UNANSWERED).index(outcome)
+
+
+def _with_address(end: str, address: Address) -> str:
+    return f"{end} {address}" if end in {"external", "unknown", "ambiguous"} else end
+
+
+def _ports(ports: Iterable[tuple[int, int | None]]) -> str:
     from netpol.model.flow import protocol_name
 
-    row = resolved.flow
-    named = {"external": f"external {row.client}", "unknown": f"unknown {row.client}", "ambiguous": f"ambiguous {row.client}"}
-    source = resolved.source_text
-    there = {name: f"{name} {row.server}" for name in named}
-    protocol = protocol_name(row.protocol)
-    return (
-        named.get(source, source),
-        there.get(destination, destination),
-        protocol if port is None else f"{protocol}/{port}",
-        f"{row.connections}",
-        row.outcome.label,
-    )
+    ordered = sorted(ports, key=lambda item: (item[0], item[1] or 0))
+    words = [
+        protocol_name(protocol) if port is None else f"{protocol_name(protocol)}/{port}" for protocol, port in ordered
+    ]
+    more = f" and {len(words) - PORTS_SHOWN} more" if len(words) > PORTS_SHOWN else ""
+    return ",".join(words[:PORTS_SHOWN]) + more
+
+
+def _connections(items: Iterable[Blocked | Unresolved]) -> int:
+    return sum(item.flow.flow.connections for item in items)

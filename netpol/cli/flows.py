@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,14 +50,13 @@ def flows(
     if wanted and not paths:
         raise UsageError("-n needs --cluster", remedy="Without one, addresses have no namespace")
     if output is Format.PARQUET and sys.stdout.isatty():
-        raise UsageError("Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet")
+        raise UsageError(
+            "Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet"
+        )
     known = cluster_of(ClusterChoice(paths=paths)) if paths else None
     reading = read(captures, known)
-    if known:
-        named = _named(reading.resolved(known), wanted)
-    else:
-        named = ((flow, None, None) for flow in reading.table)
-    _print(named, output, with_names=known is not None)
+    anonymous = ((flow, None, None) for flow in reading.table)
+    _print(_named(reading.resolved(known), wanted) if known else anonymous, output, with_names=known is not None)
     for note, count in reading.table.notes.items():
         warn(f"{note}: {count:,}")
     _account(reading)
@@ -81,7 +81,8 @@ def _print(named: Iterable[NamedFlow], output: Format, *, with_names: bool) -> N
     if output is Format.JSON:
         write_json(named, sys.stdout)
     elif output is Format.CSV:
-        sys.stdout.reconfigure(newline="")  # type: ignore[union-attr] - RFC 4180 ends lines itself
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(newline="")  # RFC 4180 ends lines itself
         write_csv(named, sys.stdout, named=with_names)
     elif output is Format.PARQUET:
         write_parquet(named, sys.stdout.buffer, named=with_names)
@@ -95,7 +96,10 @@ def _print_table(named: Iterable[NamedFlow], *, with_names: bool) -> None:
 
     heading = (*(NAMES if with_names else ()), *FIELDS)
     rows = (
-        tuple("" if cell is None else str(cell) for cell in (*((source, destination) if with_names else ()), *values(flow)))
+        tuple(
+            "" if cell is None else str(cell)
+            for cell in (*((source, destination) if with_names else ()), *values(flow))
+        )
         for flow, source, destination in named
     )
     for line in columns([name.upper().replace("_", "-") for name in heading], rows):
@@ -106,6 +110,7 @@ def _account(reading: Reading) -> None:
     tally = reading.tally
     undecoded = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.undecoded.items()))
     sys.stderr.write(
-        f"{tally.packets:,} packets read, {tally.packets - tally.decoded:,} undecoded{f' ({undecoded})' if undecoded else ''}, "
+        f"{tally.packets:,} packets read, {tally.packets - tally.decoded:,} undecoded"
+        f"{f' ({undecoded})' if undecoded else ''}, "
         f"{tally.truncated:,} truncated, {tally.lost:,} lost; {len(reading.table):,} flows\n"
     )

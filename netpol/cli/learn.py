@@ -43,7 +43,9 @@ def learn(
     ] = Directions.BOTH,
     default_deny: Annotated[
         bool,
-        typer.Option("--default-deny", help="Add to each namespace a policy that closes all pods without one of their own."),
+        typer.Option(
+            "--default-deny", help="Add to each namespace a policy that closes every pod without one of its own."
+        ),
     ] = False,
     system: Annotated[
         bool, typer.Option("--system", help="Write policies for kube-system and its like too, not only about them.")
@@ -53,8 +55,8 @@ def learn(
 ) -> None:
     """Learn the policies that admit exactly what the captures show.
 
-    Each workload that was seen gets one policy. Every learned connection is replayed against the result before anything is
-    written. YAML goes to stdout or to -d DIR, the account of what was used and what was left out to stderr.
+    Each workload that was seen gets one policy. Every learned connection is replayed against the result before
+    anything is written. YAML goes to stdout or to -d DIR, the account of what was used and what was left out to stderr.
     """
     from netpol.cli.account import account_lines
     from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin

@@ -116,8 +116,13 @@ def warn_of_losses(tally: Tally) -> None:
 
 
 def warn(message: str) -> None:
-    """One line on stderr that does not stop the work."""
-    sys.stderr.write(f"netpol: warning: {plain(message)}\n")
+    """One line on stderr about something that may matter and does not stop the work."""
+    note(f"warning: {message}")
+
+
+def note(message: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"netpol: {plain(message)}\n")
 
 
 def refuse_shared_stdin(*arguments: Sequence[str]) -> None:
@@ -127,4 +132,6 @@ def refuse_shared_stdin(*arguments: Sequence[str]) -> None:
         UsageError: It is named in several arguments.
     """
     if sum(STDIN in words for words in arguments) > 1:
-        raise UsageError("- is named for two things", remedy="Standard input can be read once only: name a file for the other")
+        raise UsageError(
+            "- is named for two things", remedy="Standard input can be read once only: name a file for the other"
+        )

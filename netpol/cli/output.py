@@ -77,7 +77,7 @@ def _is_ours(path: Path) -> bool:
             return file.readline(len(MARK)) == MARK
     if path.name == SUMMARY:
         try:
-            return json.loads(path.read_bytes()).get("generator") == "netpol"
+            return bool(json.loads(path.read_bytes()).get("generator") == "netpol")
         except (ValueError, AttributeError, RecursionError):
             return False
     return _is_managed_policy(path)

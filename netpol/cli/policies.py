@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netpol.cli.observe import paths_of, warn
+from netpol.cli.observe import note, paths_of
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def read_policy_set(words: Sequence[str]) -> tuple[NetworkPolicy, ...]:
     found = read_policies(read_documents(paths_of(words)))
     if found.passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in found.passed_over.items())
-        warn(f"objects that are no NetworkPolicy were passed over: {kinds}")
+        note(f"passed over, since they are no NetworkPolicy: {kinds}")
     if not found.policies:
         raise InputError("holds no NetworkPolicy", where=tuple(words[:1]), remedy="Name files with policies")
     return found.policies

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from netpol.flows.write import timestamp
-from netpol.graph.admit import Reason
 from netpol.graph.label_graph import OutsideGroup
+from netpol.graph.reasons import Reason
 from netpol.model.endpoint import NodeEnd
 from netpol.model.flow import Outcome, protocol_name
 from netpol.policy.generate_statements import Topic
@@ -54,13 +54,13 @@ def summary_of(
     left_out = admission.left_out_connections()
     silence = [statement for statement in generated.statements if statement.topic in ON_SILENCE]
     others = [statement for statement in generated.statements if statement.topic not in ON_SILENCE]
-    outcomes, first, last = _flows(reading)
+    outcomes, window = _flows(reading)
     vertices = Counter(_vertex_kind(vertex) for vertex in graph.graph)
     return {
         "generator": "netpol",
         "version": VERSION,
         "closed_on_silence": [_statement(statement) for statement in silence],
-        "window": {"first_seen": timestamp(first), "last_seen": timestamp(last)} if first is not None else None,
+        "window": window,
         "packets": _packets(reading),
         "connections": {"total": admission.total, **outcomes},
         "learned": admission.learned,
@@ -76,7 +76,10 @@ def summary_of(
                 "source": source,
                 "destination": destination,
                 "connections": tally.connections,
-                "ports": [f"{protocol_name(protocol)}/{port}" if port else protocol_name(protocol) for protocol, port in tally.ports],
+                "ports": [
+                    f"{protocol_name(protocol)}/{port}" if port else protocol_name(protocol)
+                    for protocol, port in tally.ports
+                ],
                 "more_ports": tally.more_ports,
                 "first_seen": timestamp(tally.first_seen),
                 "last_seen": timestamp(tally.last_seen),
@@ -119,16 +122,17 @@ def _packets(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _flows(reading: Reading) -> tuple[dict[str, int], int | None, int | None]:
-    """Connections by outcome, and the time that the flows span."""
+def _flows(reading: Reading) -> tuple[dict[str, int], dict[str, str] | None]:
+    """Connections by outcome, and the time that the flows span; None where there are none."""
     outcomes = Counter[Outcome]()
-    first: int | None = None
-    last: int | None = None
+    times: list[int] = []
     for flow in reading.table:
         outcomes[flow.outcome] += flow.connections
-        first = flow.first_seen if first is None else min(first, flow.first_seen)
-        last = flow.last_seen if last is None else max(last, flow.last_seen)
-    return {outcome.label: outcomes[outcome] for outcome in Outcome}, first, last
+        times = (
+            [min(*times, flow.first_seen), max(*times, flow.last_seen)] if times else [flow.first_seen, flow.last_seen]
+        )
+    window = {"first_seen": timestamp(times[0]), "last_seen": timestamp(times[1])} if times else None
+    return {outcome.label: outcomes[outcome] for outcome in Outcome}, window
 
 
 def _reasons(left_out: dict[Reason, int], kinds: Iterable[Reason]) -> dict[str, int]:
@@ -152,4 +156,3 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "text": statement.text,
         "remedy": statement.remedy,
     }
-

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def plain(text: str, *, keep_lines: bool = False) -> str:
-    r"""The text with control, formatting and bidirectional characters as `\x1b`-like escapes.
+    r"""The text with control, formatting and bidirectional characters escaped, as `\x1b`.
 
-    Names, labels and error excerpts come from untrusted input: printed raw they could drive the terminal or reorder what a
-    person reads (CVE-2021-42574).
+    Names, labels and excerpts come from untrusted input: raw, they could drive the terminal or reorder what a person
+    reads (CVE-2021-42574).
     """
     if text.isascii() and text.isprintable():
         return text
@@ -49,5 +49,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 def _markdown_cell(text: str) -> str:
     """CommonMark lets every ASCII punctuation character be escaped by a backslash."""
-    escaped = "".join(f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&@" else character for character in plain(text))
+    escaped = "".join(
+        f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&@" else character for character in plain(text)
+    )
     return escaped or " "

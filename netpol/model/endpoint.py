@@ -91,8 +91,8 @@ class ResolvedFlow:
 
     Attributes:
         source: The end that opened the connection (the lower address when the direction is unknown).
-        destinations: Who served it, at least one: more than one only where a Service's virtual address was seen and which of
-            its pods answered was not.
+        destinations: Who served it, at least one: more than one only where a Service's virtual address was seen, but
+            not which of its pods answered.
         service: `namespace/name` of the Service whose virtual address was seen, empty for a direct connection.
     """
 

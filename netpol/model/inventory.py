@@ -61,7 +61,7 @@ class Pod:
         node: spec.nodeName, empty when not scheduled.
         ports: containerPorts of spec.containers and of restartable init containers.
         finished: The phase is Succeeded or Failed: it holds no address any more.
-        started: Nanoseconds since the epoch at which it can first have held its address, None when the manifest does not say.
+        started: Nanoseconds since the epoch at which it can first have held its address, None when nothing says.
         ended: Nanoseconds since the epoch at which it was gone or finished, None when it was there at the last look.
     """
 
@@ -155,10 +155,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node with its addresses (InternalIP, ExternalIP, a network plugin's tunnel) and the pod CIDRs that it hands out.
+    """A node with its addresses (InternalIP, ExternalIP, a network plugin's tunnel) and pod CIDRs.
 
     Attributes:
-        started: Nanoseconds since the epoch at which it joined, None when the manifest does not say.
+        started: Nanoseconds since the epoch at which it joined, None when nothing says.
         ended: Nanoseconds since the epoch at which it was gone, None when it was there at the last look.
     """
 
@@ -175,9 +175,9 @@ class Inventory:
 
     Attributes:
         passed_over: Objects of kinds that network policy does not look at, counted by kind.
-        pod_cidrs: Ranges of pod addresses as the cluster's own configuration states them, sorted; the nodes' own among them.
+        pod_cidrs: Ranges of pod addresses that the cluster's configuration states, the nodes' own among them, sorted.
         service_cidrs: The same for ClusterIPs.
-        notes: What was concluded rather than read, counted by what it was: namespaces that no manifest declares, for one.
+        notes: What was concluded rather than read, counted by what it was: undeclared namespaces, for one.
     """
 
     namespaces: Mapping[str, Namespace]

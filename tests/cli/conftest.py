@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from netpol.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,8 +28,6 @@ class Netpol(Protocol):
 @pytest.fixture
 def netpol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Netpol:
     """The program in this process: arguments in, exit code and both streams out."""
-    from netpol.cli.main import main
-
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -67,5 +64,3 @@ def boutique() -> Path:
     if not folder.is_dir():
         pytest.skip("the Online Boutique data is not beside the checkout")
     return folder
-
-

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.cli.traffic import NOON, Traffic
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ def test_what_is_no_capture(
     assert "Traceback" not in answer.err
 
 
-def test_a_capture_that_is_cut_off_is_used_up_to_there(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+def test_a_capture_that_is_cut_off_is_used_up_to_there(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
     whole = (shop / "node-a.pcap").read_bytes()
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(whole[:-7])
@@ -129,8 +133,6 @@ def test_names_from_manifests_cannot_drive_the_terminal(netpol: Netpol, tmp_path
 def test_names_from_manifests_are_no_paths_and_no_yaml(
     netpol: Netpol, capture: Path, tmp_path: Path, name: str
 ) -> None:
-    import json
-
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

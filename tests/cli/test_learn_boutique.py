@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from tests.cli.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def pods(boutique: Path) -> dict[str, dict[str, Any]]:
     return {pod["metadata"]["labels"]["app"]: pod for pod in items if pod["metadata"]["namespace"] == "default"}
 
 
-def admits(policies: list[dict[str, Any]], side: str, own: dict[str, str], peer: dict[str, str] | str, port: int) -> bool:
+def admits(
+    policies: list[dict[str, Any]], side: str, own: dict[str, str], peer: dict[str, str] | str, port: int
+) -> bool:
     """A reading of the few forms that these policies take, by hand: labels and single addresses."""
     way, field = ("Ingress", "from") if side == "ingress" else ("Egress", "to")
     selecting = [

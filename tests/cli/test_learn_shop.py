@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -113,8 +114,6 @@ def test_stdout_is_yaml_and_nothing_else(netpol: Netpol, shop: Path, sample: Pat
 def test_order_and_packing_of_captures_do_not_change_a_byte(
     netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
 ) -> None:
-    import gzip
-
     packed = tmp_path / "any-name.txt.gz"
     packed.write_bytes(gzip.compress((shop / "node-a.pcap").read_bytes()))
     first = netpol("learn", shop / "node-a.pcap", shop / "node-b.pcapng.gz", "--cluster", sample / CLUSTER)

@@ -1,10 +1,15 @@
-"""Small captures made packet by packet with scapy, which knows the formats better than the code under test should have to."""
+"""Small captures, made packet by packet with scapy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +27,14 @@ class Traffic:
 
     def tcp(self, client: str, server: str, port: int, *, answer: str = "accept") -> None:
         """A connection that sends data both ways; or a SYN that is met by `refuse` or `ignore`."""
-        from scapy.layers.inet import TCP
-
         self.count += 1
-        source, isn, theirs = 40_000 + self.count % 20_000, 1_000_000 + 7919 * self.count, 9_000_000 + 104_729 * self.count
-        there = {"sport": source, "dport": port}
-        back = {"sport": port, "dport": source}
+        source, isn, theirs = (
+            40_000 + self.count % 20_000,
+            1_000_000 + 7919 * self.count,
+            9_000_000 + 104_729 * self.count,
+        )
+        there: dict[str, Any] = {"sport": source, "dport": port}
+        back: dict[str, Any] = {"sport": port, "dport": source}
         self._add(client, server, TCP(**there, flags="S", seq=isn))
         if answer == "refuse":
             self._add(server, client, TCP(**back, flags="RA", ack=isn + 1))
@@ -43,8 +50,6 @@ class Traffic:
 
     def udp(self, client: str, server: str, port: int, *, answered: bool = True) -> None:
         """A question and its answer."""
-        from scapy.layers.inet import UDP
-
         self.count += 1
         source = 40_000 + self.count % 20_000
         self._add(client, server, UDP(sport=source, dport=port) / b"ask")
@@ -52,9 +57,6 @@ class Traffic:
             self._add(server, client, UDP(sport=port, dport=source) / b"answer")
 
     def _add(self, source: str, destination: str, content: Any) -> None:
-        from scapy.layers.inet import IP
-        from scapy.layers.inet6 import IPv6
-        from scapy.layers.l2 import Ether
 
         network = IP if ip_address(source).version == 4 else IPv6
         frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / network(src=source, dst=destination) / content
@@ -63,7 +65,5 @@ class Traffic:
 
     def write(self, path: Path) -> Path:
         """A pcap file."""
-        from scapy.utils import wrpcap
-
         wrpcap(str(path), self.packets)
         return path
