@@ -14,6 +14,9 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _LARGEST_WINDOW = 1 << 27  # what `zstd -d` accepts without being asked
 
 
+CUT_OFF = "the gzip stream is cut off"
+
+
 class BrokenError(Exception):
     """The stream ends here, although it should not; the message says why."""
 
@@ -83,7 +86,7 @@ class Gzip:
             if not self._input:
                 self._input = self._raw.read(_INPUT)
                 if not self._input and not self._fresh:
-                    raise BrokenError("the gzip stream is cut off")
+                    raise BrokenError(CUT_OFF)
                 if not self._input:
                     return 0
             self._fresh = False

@@ -122,6 +122,7 @@ class Tally:
             wrong there.
             Everything before that place was used. At most NAMED_PLACES messages.
         damaged_captures: How many there were.
+        malformed_captures: Those of them that hold something that no capture can hold, rather than just end too early.
     """
 
     packets: int = 0
@@ -134,6 +135,7 @@ class Tally:
     passed_over_files: int = 0
     damaged: list[str] = field(default_factory=list)
     damaged_captures: int = 0
+    malformed_captures: int = 0
 
     def drop(self, reason: str, count: int) -> None:
         """Counts `count` packets that are not in any batch."""
@@ -146,10 +148,11 @@ class Tally:
         if len(self.passed_over) < NAMED_PLACES:
             self.passed_over.append(name)
 
-    def damage(self, message: str) -> None:
+    def damage(self, message: str, *, malformed: bool) -> None:
         """Notes a capture that could not be read to its end; at least one record was lost there."""
         self.lost += 1
         self.damaged_captures += 1
+        self.malformed_captures += malformed
         if len(self.damaged) < NAMED_PLACES:
             self.damaged.append(message)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netpol.capture.compressed import CUT_OFF
 from netpol.capture.lanes import walk
 from netpol.capture.records import LONGEST_RECORD, Records
 from netpol.capture.views import HEAD, Bytes, Ints, fetch
@@ -193,11 +194,12 @@ class Pcap:
                 yield found
             if damage and beginning:
                 raise InputError(damage, where=(source.place,), remedy="Only the capture's header can be read")
+            malformed = bool(damage) or window.broken not in {"", CUT_OFF}
             if not damage and window.final and (following < window.stop or window.broken):
                 cut = "the last record is cut off" if following < window.stop else "the capture ends early"
                 damage = f"byte {window.offset + following}: {window.broken or cut}"
             if damage:
-                self._tally.damage(f"{source.place}: {damage}")
+                self._tally.damage(f"{source.place}: {damage}", malformed=malformed)
             if damage or window.final:
                 return
             if following == window.start:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netpol.capture.compressed import CUT_OFF
 from netpol.capture.lanes import walk
 from netpol.capture.pcapng_interfaces import Interfaces, Units
 from netpol.capture.records import LONGEST_RECORD, Records
@@ -185,6 +186,7 @@ class Pcapng:
                 beginning = False
                 yield records
             damage = end.damage
+            malformed = bool(damage) or window.broken not in {"", CUT_OFF}
             if window.final and not damage and not end.section:
                 if start < window.stop or end.skip or window.broken:
                     cut = "the last block is cut off" if start < window.stop or end.skip else "the capture ends early"
@@ -196,7 +198,7 @@ class Pcapng:
                 damage = f"byte {window.offset + start}: {damage}"
                 if beginning:
                     raise InputError(damage, where=(source.place,), remedy="Record the capture again")
-                self._tally.damage(f"{source.place}: {damage}")
+                self._tally.damage(f"{source.place}: {damage}", malformed=malformed)
             if damage or (window.final and not end.section):
                 break
             if end.skip:
@@ -210,7 +212,8 @@ class Pcapng:
             window = source.advance(start, _FIRST_STRETCH)
             here = window.stop - window.start
             if length > here and window.final:
-                self._tally.damage(f"{source.place}: byte {window.offset + window.stop}: the last block is cut off")
+                message = f"{source.place}: byte {window.offset + window.stop}: the last block is cut off"
+                self._tally.damage(message, malformed=False)
                 return window.stop
             if length <= here:
                 return window.start + length

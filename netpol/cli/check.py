@@ -76,8 +76,7 @@ def check(
         f"{result.connections:,} connections: {result.admitted:,} admitted, {denied:,} denied "
         f"({working:,} had worked), {unresolved:,} unresolved\n"
     )
-    if result.denied:
-        raise typer.Exit(DENIED)
+    raise typer.Exit(reading.exit_code or (DENIED if result.denied else 0))
 
 
 def as_json(result: Check) -> dict[str, Any]:

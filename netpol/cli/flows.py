@@ -60,6 +60,7 @@ def flows(
     for note, count in reading.table.notes.items():
         warn(f"{note}: {count:,}")
     _account(reading)
+    raise typer.Exit(reading.exit_code)
 
 
 def _named(flows: Iterable[ResolvedFlow], namespaces: frozenset[str] | None) -> Iterator[NamedFlow]:

@@ -97,3 +97,4 @@ def learn(
         write_directory(directory, to_files(generated.policies, nodes=nodes), summary)
     for line in account_lines(summary):
         sys.stderr.write(f"{line}\n")
+    raise typer.Exit(reading.exit_code)

@@ -47,11 +47,20 @@ class Reading:
     tally: Tally
     table: FlowTable
 
+    @property
+    def exit_code(self) -> int:
+        """0, or MALFORMED where a capture could not be read to its end for more than being cut off."""
+        return MALFORMED if self.tally.malformed_captures else 0
+
     def resolved(self, cluster: Cluster) -> Iterator[ResolvedFlow]:
         """Every flow with its ends."""
         from netpol.cluster.resolve import resolve
 
         return resolve(self.table, cluster.timeline)
+
+
+MALFORMED = 2
+"""Exit code when a capture held something that cannot be read; what came before it was used, and is in the answer."""
 
 
 def paths_of(words: Sequence[str]) -> list[Path | Literal["-"]]:

@@ -64,6 +64,19 @@ def test_a_capture_that_is_cut_off_is_used_up_to_there(
     assert "1 lost" in answer.err
 
 
+def test_a_record_that_no_capture_can_hold_is_an_error_after_what_came_before_it(
+    netpol: Netpol, shop: Path, tmp_path: Path
+) -> None:
+    whole = (shop / "node-a.pcap").read_bytes()
+    broken = tmp_path / "broken.pcap"
+    second = 24 + 16 + int.from_bytes(whole[32:36], "little")
+    broken.write_bytes(whole[: second + 8] + b"\xff\xff\xff\x7f" + whole[second + 12 :])
+    answer = netpol("flows", broken, "-o", "json")
+    assert answer.code == 2
+    assert len(answer.out.splitlines()) == 1
+    assert f"broken.pcap: byte {second}: a record claims 2147483647 captured bytes" in answer.err
+
+
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
