@@ -19,7 +19,7 @@ from netpol.model.flow import PORT_PROTOCOLS, Address, protocol_name
 from netpol.model.inventory import Pod
 from netpol.policy import matching
 from netpol.policy.evaluate_rules import Asked, Kind, Resolved, first_match, misses
-from netpol.policy.verdict import RuleMiss, Ruling, Side, Verdict, Way
+from netpol.policy.verdict import OPEN, RuleMiss, Ruling, Side, Verdict, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,20 +84,11 @@ class Evaluator:
         always = _always_allowed(opener, server)
         if always:
             return Verdict.without_rules(Ruling.ALLOWED, always)
-        egress = Side(way="egress", isolated_by=opener.isolating("egress"))
-        ingress = Side(way="ingress", isolated_by=server.isolating("ingress"))
-        undefined = "" if not (egress.isolated or ingress.isolated) else _undefined(protocol, port)
-        if undefined:
+        undefined = _undefined(protocol, port)
+        asked = None if undefined else Asked(protocol, port or 0, server.pod.ports if server.pod else ())
+        egress, ingress = _side("egress", opener, server, asked), _side("ingress", server, opener, asked)
+        if undefined and (egress.isolated or ingress.isolated):
             return Verdict(ruling=Ruling.UNDEFINED, egress=egress, ingress=ingress, reason=undefined)
-        asked = Asked(protocol, port or 0, server.pod.ports if server.pod else ())
-        if egress.isolated:
-            egress = Side(
-                way="egress", isolated_by=egress.isolated_by, match=first_match("egress", opener, server, asked)
-            )
-        if ingress.isolated:
-            ingress = Side(
-                way="ingress", isolated_by=ingress.isolated_by, match=first_match("ingress", server, opener, asked)
-            )
         ruling = Ruling.ALLOWED if egress.admits and ingress.admits else Ruling.DENIED
         return Verdict(ruling=ruling, egress=egress, ingress=ingress)
 
@@ -176,6 +167,14 @@ def _always_allowed(opener: Resolved, server: Resolved) -> str:
     if server.pod and opener.node:
         return "own node" if server.pod.node == opener.node else ""
     return ""
+
+
+def _side(way: Way, subject: Resolved, peer: Resolved, asked: Asked | None) -> Side:
+    """What one end's policies say; without rules that match where what was asked is undefined."""
+    isolating = subject.isolating(way)
+    if not isolating:
+        return OPEN[way]
+    return Side(way=way, isolated_by=isolating, match=None if asked is None else first_match(way, subject, peer, asked))
 
 
 def _undefined(protocol: int, port: int | None) -> str:

@@ -119,6 +119,7 @@ class _Found(NamedTuple):
 
 
 _UNRESTRICTED = _Found(None)
+_EVERYONE: tuple[tuple[int | None, IPBlock | None], ...] = ((None, None),)
 
 
 def _first_peer(candidate: _Candidate, addresses: tuple[Address, ...]) -> _Found | None:
@@ -149,24 +150,26 @@ def _candidates(way: Way, subject: Resolved, peer: Resolved) -> tuple[_Candidate
 
 def _find_candidates(way: Way, subject: Resolved, peer: Kind | None) -> Iterator[_Candidate]:
     for policy in subject.isolating(way):
-        for index, rule in enumerate(_rules(policy, way)):
-            peers = tuple(_possible_peers(rule, policy.namespace, peer))
+        for position, rule in enumerate(_rules(policy, way)):
+            peers = _possible_peers(rule, policy.namespace, peer)
             if peers:
-                yield _Candidate(policy, index, rule, peers)
+                yield _Candidate(policy, position, rule, peers)
 
 
 def _possible_peers(
     rule: Rule, policy_namespace: str, kind: Kind | None
-) -> Iterator[tuple[int | None, IPBlock | None]]:
+) -> tuple[tuple[int | None, IPBlock | None], ...]:
     if not rule.peers:
-        yield None, None
+        return _EVERYONE
+    found: list[tuple[int | None, IPBlock | None]] = []
     for index, peer in enumerate(rule.peers):
         if isinstance(peer, BlockPeer):
-            yield index, peer.block
+            found.append((index, peer.block))
         elif kind and matching.peer_selects(peer, policy_namespace, kind.example, kind.namespace_labels):
-            yield index, None
+            found.append((index, None))
             # Nothing after a peer that matches anyway can matter.
-            return
+            break
+    return tuple(found)
 
 
 def _rules(policy: NetworkPolicy, way: Way) -> tuple[Rule, ...]:

@@ -61,7 +61,11 @@ def block_matches(block: IPBlock, addresses: Iterable[Address]) -> bool:
     Pods' addresses are no different (conformance test "egress access to server in CIDR block"); of a dual-stack pod
     any of status.podIPs counts.
     """
-    return any(address in block.addresses for address in addresses)
+    # Asked for every connection: a plain loop takes half the time of any() over a generator.
+    for address in addresses:  # noqa: SIM110
+        if address in block.addresses:
+            return True
+    return False
 
 
 def port_matches(port: PolicyPort, protocol: int, number: int, declared: Iterable[ContainerPort]) -> bool:

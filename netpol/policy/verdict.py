@@ -99,7 +99,8 @@ class Side:
         return not self.isolated_by or self.match is not None
 
 
-_OPEN: dict[Way, Side] = {"ingress": Side(way="ingress"), "egress": Side(way="egress")}
+OPEN: dict[Way, Side] = {"ingress": Side(way="ingress"), "egress": Side(way="egress")}
+"""A side that no policy isolates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Verdict:
     @classmethod
     def without_rules(cls, ruling: Ruling, reason: str) -> Self:
         """A verdict for which no policy had to be asked."""
-        return cls(ruling=ruling, egress=_OPEN["egress"], ingress=_OPEN["ingress"], reason=reason)
+        return cls(ruling=ruling, egress=OPEN["egress"], ingress=OPEN["ingress"], reason=reason)
 
     @property
     def allowed(self) -> bool:
