@@ -78,15 +78,15 @@ class _Assembly:
     def _close(self, records: Records) -> None:
         real = records["packets"] > 0
         self._quotes_of_nothing += int((~real).sum())
-        records = folded(records[real], self._knowledge)
+        records = folded(records.compress(real), self._knowledge)
         outcome = outcomes(records)
         direction, swap = directions(records, outcome, self._knowledge)
         records = swapped(records, swap)
         shown = (outcome == Outcome.ESTABLISHED) & (direction == Direction.SYN) & has_port(records["protocol"])
-        self._servers.add(records[shown])
+        self._servers.add(records.compress(shown))
         waits = direction == UNDECIDED
-        self._store(records[~waits], outcome[~waits], direction[~waits])
-        self._decide(self._undecided.add(records[waits]))
+        self._store(records.compress(~waits), outcome[~waits], direction[~waits])
+        self._decide(self._undecided.add(records.compress(waits)))
 
     def _decide(self, records: Records) -> None:
         outcome = outcomes(records)

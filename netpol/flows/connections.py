@@ -33,6 +33,7 @@ from netpol.flows.records import (
     join,
     opened,
     same_ends,
+    stacked,
 )
 from netpol.flows.views import kept_together, repeated
 from netpol.model.flow import SCTP, TCP, UDP
@@ -66,19 +67,19 @@ def joined(records: Records) -> Records:
         return records
     quotes = records["packets"] == 0
     if quotes.any():
-        return _quotes_attached(_packets_joined(records[~quotes]), records[quotes])
+        return _quotes_attached(_packets_joined(records.compress(~quotes)), records.compress(quotes))
     return _packets_joined(records)
 
 
 def _packets_joined(records: Records) -> Records:
     if len(records) < 2:
         return records
-    records = records[in_order(records, np.where(opened(records), records["anchor"], records["first"]))]
+    records = records.take(in_order(records, np.where(opened(records), records["anchor"], records["first"])))
     group = np.cumsum(~same_ends(records)) - 1
     stream = _streams(records, group, records["protocol"] == TCP)
     if np.any(stream[1:] < stream[:-1]):
         order = np.lexsort((records["first"], stream))
-        records, stream = records[order], stream[order]
+        records, stream = records.take(order), stream[order]
     cuts = np.ones(len(records), np.bool_)
     cuts[1:] = stream[1:] != stream[:-1]
     cuts |= _silences(records, np.cumsum(cuts) - 1)
@@ -87,8 +88,8 @@ def _packets_joined(records: Records) -> Records:
 
 def _quotes_attached(connections: Records, quotes: Records) -> Records:
     """Gives each quoted packet to the connection of its 5-tuple that began last before it, or leaves it."""
-    records = np.concatenate([connections, quotes])
-    records = records[in_order(records, records["first"])]
+    records = stacked([connections, quotes])
+    records = records.take(in_order(records, records["first"]))
     same = same_ends(records)
     position = np.arange(len(records))
     group = np.maximum.accumulate(np.where(same, 0, position))
@@ -192,7 +193,7 @@ def out_of_order_joined(records: Records) -> Records:
     if not candidates.any() or not opened(records).any():
         return records
     order = in_order(records, records["first"])
-    records = records[order]
+    records = records.take(order)
     same = same_ends(records)
     before = np.zeros(len(records), np.bool_)
     soon = records["first"][1:] - records["first"][:-1] <= EARLY
@@ -213,7 +214,7 @@ def _leave_together(table: Records, done: NDArray[np.bool_], silent: NDArray[np.
     again = np.flatnonzero(repeated(table["hash"]))
     if not len(again):
         return
-    rows = table[again]
+    rows = table.take(again)
     _, group = np.unique(rows["hash"], return_inverse=True)
     latest = np.full(len(again), LONG_AGO)
     np.maximum.at(latest, group, rows["anchor"])
@@ -246,7 +247,7 @@ class ConnectionTable:
         self._pieces.append(pieces)
         self._waiting += len(pieces)
         self._now = max(self._now, int(pieces["first"].min()))
-        if self._waiting >= max(self._limits.pieces, len(self._table) // 2):
+        if self._waiting >= max(self._limits.pieces, len(self._table)):
             self._join()
             yield from self._let_go()
 
@@ -257,7 +258,7 @@ class ConnectionTable:
         return out_of_order_joined(rest)
 
     def _join(self) -> None:
-        self._table = joined(np.concatenate([self._table, *self._pieces]))
+        self._table = joined(stacked([self._table, *self._pieces]))
         self._pieces.clear()
         self._waiting = 0
 
@@ -280,5 +281,5 @@ class ConnectionTable:
             done[oldest] = True
             self.closed_early += count
         if done.any():
-            self._table = table[~done]
-            yield out_of_order_joined(table[done])
+            self._table = table.compress(~done)
+            yield out_of_order_joined(table.compress(done))

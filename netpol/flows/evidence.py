@@ -109,7 +109,7 @@ def _declared(
     records: Records, result: NDArray[np.uint8], swap: NDArray[np.bool_], asked: NDArray[np.bool_], knowledge: Knowledge
 ) -> None:
     rows = np.flatnonzero(asked)
-    some = records[rows]
+    some = records.take(rows)
     low, high = (
         knowledge.declared(some["family"], addresses(some, end), some["protocol"], some[f"{end}_port"])
         for end in ("low", "high")

@@ -36,7 +36,7 @@ class Limits:
     pieces: int = 1 << 16
     undecided: int = 1 << 17
     servers: int = 1 << 17
-    rows: int = 1 << 18
+    rows: int = 1 << 17
 
     def __post_init__(self) -> None:
         for name in ("connections", "pieces", "undecided", "servers", "rows"):

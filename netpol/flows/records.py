@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SEEN, ACK, DATA, RST, FIN, SYN, SYNACK, QUOTED = 1, 2, 4, 8, 16, 32, 64, 128
@@ -76,6 +78,22 @@ def empty(count: int = 0) -> Records:
     return records
 
 
+def stacked(parts: Sequence[Records]) -> Records:
+    """The records of all parts, moved as bytes: NumPy copies structured arrays field by field, at a fifth of the speed.
+
+    For the same reason `take` and `compress` stand where indexing could.
+    """
+    raw = np.dtype((np.void, parts[0].dtype.itemsize))
+    result: Records = np.concatenate([part.view(raw) for part in parts]).view(parts[0].dtype)
+    return result
+
+
+def put(records: Records, positions: NDArray[np.intp], values: Records) -> None:
+    """Overwrites the records at the positions."""
+    raw = np.dtype((np.void, records.dtype.itemsize))
+    records.view(raw)[positions] = values.view(raw)
+
+
 def opened(records: Records) -> NDArray[np.bool_]:
     """bool[n]: the record holds a SYN or a SYN-ACK."""
     known: NDArray[np.bool_] = records["side"] != NO_CLIENT
@@ -126,7 +144,7 @@ def join(records: Records, starts: NDArray[np.intp]) -> Records:
     """
     if len(starts) == len(records):
         return records
-    result = records[starts]
+    result = records.take(starts)
     several = np.diff(starts, append=len(records)) > 1
     if not several.any():
         return result
@@ -134,8 +152,8 @@ def join(records: Records, starts: NDArray[np.intp]) -> Records:
     ends = np.append(starts, len(records))
     lengths = (ends[1:] - ends[:-1])[runs]
     offsets = np.cumsum(lengths) - lengths
-    rows = records[np.repeat(starts[runs] - offsets, lengths) + np.arange(lengths.sum())]
-    result[runs] = _joined(rows, offsets, result[runs])
+    rows = records.take(np.repeat(starts[runs] - offsets, lengths) + np.arange(lengths.sum()))
+    put(result, runs, _joined(rows, offsets, result.take(runs)))
     return result
 
 

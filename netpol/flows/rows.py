@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.flows.evidence import has_port
+from netpol.flows.records import stacked
 from netpol.model.flow import NO_TENANCY, Direction
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def added_up(rows: Rows) -> Rows:
     """
     if len(rows) < 2:
         return rows
-    rows = _runs_added_up(rows[_grouped(rows)])
-    return _runs_added_up(rows[_order(rows)])
+    rows = _runs_added_up(rows.take(_grouped(rows)))
+    return _runs_added_up(rows.take(_order(rows)))
 
 
 def _runs_added_up(rows: Rows) -> Rows:
@@ -102,7 +103,7 @@ def _runs_added_up(rows: Rows) -> Rows:
     starts = np.flatnonzero(new)
     if len(starts) == len(rows):
         return rows
-    result = rows[starts]
+    result = rows.take(starts)
     for name, reduction in (
         ("connections", np.add),
         ("packets", np.add),
@@ -161,7 +162,7 @@ class RowStore:
                 self._spill()
 
     def _collect(self) -> None:
-        self._rows = added_up(np.concatenate([self._rows, *self._fresh]))
+        self._rows = added_up(stacked([self._rows, *self._fresh]))
         self._fresh.clear()
         self._waiting = 0
 
@@ -203,7 +204,7 @@ def _merged(runs: list[IO[bytes]], at_once: int) -> Iterator[Rows]:
     """Merges sorted runs whose keys are distinct within each; holds `at_once` rows of each in memory."""
     buffers = [read_rows(run, at_once) for run in runs]
     while any(len(buffer) for buffer in buffers):
-        rows = np.concatenate(buffers)
+        rows = stacked(buffers)
         of_run = np.repeat(np.arange(len(buffers)), [len(buffer) for buffer in buffers])
         ends = np.cumsum([len(buffer) for buffer in buffers]) - 1
         order = _order(rows)
@@ -212,12 +213,12 @@ def _merged(runs: list[IO[bytes]], at_once: int) -> Iterator[Rows]:
         # Nothing still in a file is below the smallest of the last rows of the buffers, nor equal to it: runs hold a
         # key once, and equal keys in other buffers are moved with it.
         bound = min(int(position[end]) for end, buffer in zip(ends, buffers, strict=True) if len(buffer))
-        ordered = rows[order]
+        ordered = rows.take(order)
         while bound + 1 < len(rows) and all(ordered[name][bound] == ordered[name][bound + 1] for name in _KEY):
             bound += 1
         yield added_up(ordered[: bound + 1])
         left_of, left = of_run[order[bound + 1 :]], ordered[bound + 1 :]
-        buffers = [left[left_of == number] for number in range(len(runs))]
+        buffers = [left.compress(left_of == number) for number in range(len(runs))]
         buffers = [
             buffer if len(buffer) else read_rows(run, at_once) for buffer, run in zip(buffers, runs, strict=True)
         ]

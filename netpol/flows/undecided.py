@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.flows.evidence import FIRST_EPHEMERAL, UNDECIDED, multicast
-from netpol.flows.records import Records, empty
+from netpol.flows.records import Records, empty, stacked
 from netpol.flows.views import swapped
 from netpol.model.flow import UDP, Direction
 
@@ -96,16 +96,16 @@ class Undecided:
         everything = self._take()
         leaving = len(everything) - self._limit // 2
         order = np.argsort(everything["last"], kind="stable")
-        self._waiting, self._count = [everything[np.sort(order[leaving:])]], self._limit // 2
+        self._waiting, self._count = [everything.take(np.sort(order[leaving:]))], self._limit // 2
         self.decided_early += leaving
-        return everything[np.sort(order[:leaving])]
+        return everything.take(np.sort(order[:leaving]))
 
     def rest(self) -> Records:
         """All that still wait."""
         return self._take()
 
     def _take(self) -> Records:
-        everything = np.concatenate([empty(), *self._waiting])
+        everything = stacked([empty(), *self._waiting])
         self._waiting, self._count = [], 0
         return everything
 

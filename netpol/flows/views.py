@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.flows.limits import EARLY, SILENCE
-from netpol.flows.records import DATA, FROM_HIGH, HIGH_CLIENT, LOW_CLIENT, NEVER, NO_CLIENT, Records, opened
+from netpol.flows.records import (
+    DATA,
+    FROM_HIGH,
+    HIGH_CLIENT,
+    LOW_CLIENT,
+    NEVER,
+    NO_CLIENT,
+    Records,
+    opened,
+    put,
+    stacked,
+)
 from netpol.model.flow import ICMP, ICMPV6, TCP, UDP
 
 if TYPE_CHECKING:
@@ -38,7 +49,7 @@ def client_first(records: Records, knowledge: Knowledge | None) -> Records:
     swap = np.where(icmp, records["high_port"] == ASKER, swap)
     if knowledge is not None:
         loose = np.flatnonzero(~opened(records))
-        low, high = (virtual_ends(records[loose], end, knowledge) for end in ("low", "high"))
+        low, high = (virtual_ends(records.take(loose), end, knowledge) for end in ("low", "high"))
         swap[loose[low & ~high]] = True
         swap[loose[high & ~low]] = False
     return swapped(records, swap)
@@ -49,15 +60,15 @@ def swapped(records: Records, swap: NDArray[np.bool_]) -> Records:
     rows = np.flatnonzero(swap)
     if not len(rows):
         return records
-    before = records[rows]
+    before = records.take(rows)
     after = before.copy()
     for one, other in (("low_high", "high_high"), ("low", "high"), ("low_port", "high_port")):
         after[one], after[other] = before[other], before[one]
     after["events"] = before["events"] >> np.uint16(FROM_HIGH) | before["events"] << np.uint16(FROM_HIGH)
     after["opened_high"] = ~before["opened_high"]
     after["side"] = np.array([HIGH_CLIENT, LOW_CLIENT, NO_CLIENT], np.uint8)[before["side"]]
-    result = records.copy()
-    result[rows] = after
+    result = stacked([records])
+    put(result, rows, after)
     return result
 
 
@@ -93,8 +104,8 @@ def folded(records: Records, knowledge: Knowledge | None) -> Records:
     if not np.any(counts > 1):
         return records
     alone = counts[labels] == 1
-    several = records[~alone]
-    return np.concatenate([records[alone], _merged(several, labels[~alone], knowledge)])
+    several = records.compress(~alone)
+    return stacked([records.compress(alone), _merged(several, labels[~alone], knowledge)])
 
 
 def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | None) -> Records:
@@ -107,9 +118,9 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
     by_server = np.lexsort((*low, *high, -views["syn"], np.where(known, gap, NEVER), virtual, labels))
     ordered = labels[by_client]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    rows = views[by_client]
-    result = rows[starts]
-    at_server = views[by_server][starts]
+    rows = views.take(by_client)
+    result = rows.take(starts)
+    at_server = views.take(by_server[starts])
     for name in ("high_high", "high", "high_port"):
         result[name] = at_server[name]
     for name, reduction in (
@@ -189,7 +200,7 @@ def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowle
     rows = np.flatnonzero(loose)
     if not len(rows):
         return
-    virtual = virtual_ends(records[rows], "high", knowledge)
+    virtual = virtual_ends(records.take(rows), "high", knowledge)
     if not virtual.any():
         return
     keys = [records[name][rows] for name in ("low_port", "low", "low_high", "protocol")]
