@@ -247,7 +247,7 @@ class ConnectionTable:
         self._pieces.append(pieces)
         self._waiting += len(pieces)
         self._now = max(self._now, int(pieces["first"].min()))
-        if self._waiting >= max(self._limits.pieces, len(self._table)):
+        if self._waiting >= max(self._limits.pieces, len(self._table) // 2):
             self._join()
             yield from self._let_go()
 

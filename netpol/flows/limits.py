@@ -34,9 +34,9 @@ class Limits:
 
     connections: int = 1 << 17
     pieces: int = 1 << 16
-    undecided: int = 1 << 17
+    undecided: int = 1 << 16
     servers: int = 1 << 17
-    rows: int = 1 << 17
+    rows: int = 1 << 16
 
     def __post_init__(self) -> None:
         for name in ("connections", "pieces", "undecided", "servers", "rows"):
