@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from netpol.cli import check, flows, learn
+from netpol.cli import check, diff, flows, learn
+from netpol.cli.list import list_
 from netpol.cli.text import plain
 from netpol.errors import NetpolError
 
@@ -23,6 +24,8 @@ app = typer.Typer(
 app.command("learn")(learn.learn)
 app.command("flows")(flows.flows)
 app.command("check")(check.check)
+app.command("list")(list_)
+app.command("diff")(diff.diff)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option callback

@@ -88,6 +88,20 @@ def read_documents(paths: Sequence[Path | Literal["-"]]) -> Iterator[Document]:
             yield from _read(str(path), _load(path), named=True)
 
 
+def documents_in(name: str, content: bytes, *, named: bool) -> Iterator[Document]:
+    """The objects in content that comes from elsewhere than a file: a git object, for one.
+
+    Args:
+        name: What to call it in messages and places.
+        content: At most `MAX_BYTES`.
+        named: It was asked for by name, not found in a folder: then all that it holds must be objects.
+
+    Raises:
+        InputError: As for `read_documents`.
+    """
+    return _read(name, content, named=named)
+
+
 def _manifests(folder: Path) -> list[Path]:
     """Manifests below a folder.
 

@@ -1,0 +1,34 @@
+"""How the policies' YAML differs once both sides are written in one form."""
+
+from __future__ import annotations
+
+from difflib import unified_diff as lines_of_diff
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netpol.model.policy import NetworkPolicy
+
+
+def unified_diff(old: Iterable[NetworkPolicy], new: Iterable[NetworkPolicy]) -> str:
+    """A diff that `patch` reads, a file for each policy that differs; empty where none does.
+
+    Order of documents and fields, comments and spelling are gone, so that every line is a change of content.
+    """
+    before, after = _texts(old), _texts(new)
+    pieces: list[str] = []
+    for name in sorted(before.keys() | after.keys()):
+        pieces += lines_of_diff(
+            before.get(name, "").splitlines(keepends=True),
+            after.get(name, "").splitlines(keepends=True),
+            f"old/{name}.yaml" if name in before else "/dev/null",
+            f"new/{name}.yaml" if name in after else "/dev/null",
+        )
+    return "".join(pieces)
+
+
+def _texts(policies: Iterable[NetworkPolicy]) -> dict[str, str]:
+    from netpol.dialects.kubernetes import to_yaml
+
+    return {f"{policy.namespace}/{policy.name}": to_yaml([policy]) for policy in policies}
