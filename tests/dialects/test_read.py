@@ -330,7 +330,7 @@ _TREES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.fixed_dictionaries({"spec": _TREES, "metadata": _TREES | st.just({"name": "a"})}, optional={"status": _TREES})
 )

@@ -140,7 +140,7 @@ _DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(_DOCUMENTS)
 def test_accepted_and_refused_are_the_same_documents(api_server: Oracle, document: Manifest) -> None:
     theirs = api_server.ask(document)

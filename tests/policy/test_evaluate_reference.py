@@ -26,7 +26,7 @@ def _ends(cluster: dict[str, Any], inventory: Inventory) -> list[tuple[reference
     return pods + [(("address", text), ip_address(text)) for text in texts]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     cluster=clusters.clusters(),
     policies=clusters.policies(),
