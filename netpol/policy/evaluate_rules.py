@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netpol.model.cidr import IPBlock
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Pod
-    from netpol.model.policy import NetworkPolicy, PolicyPort, Rule
+    from netpol.model.policy import NetworkPolicy, Peer, PolicyPort, Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -27,6 +27,7 @@ class Kind:
         ingress: The policies that isolate their ingress.
         egress: The policies that isolate their egress.
         rules: What `_candidates` found, by direction and peer.
+        shared: The same by content: most peers meet the same few sets of rules, which are kept once.
     """
 
     example: Pod
@@ -34,6 +35,7 @@ class Kind:
     ingress: tuple[NetworkPolicy, ...]
     egress: tuple[NetworkPolicy, ...]
     rules: dict[tuple[Way, Kind | None], tuple[_Candidate, ...]] = field(default_factory=dict)
+    shared: dict[tuple[Way, object], tuple[_Candidate, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,32 +146,45 @@ def _candidates(way: Way, subject: Resolved, peer: Resolved) -> tuple[_Candidate
         return ()
     known = subject.kind.rules.get((way, peer.kind))
     if known is None:
-        known = subject.kind.rules[way, peer.kind] = tuple(_find_candidates(way, subject, peer.kind))
+        signature = tuple(_possible(way, subject, peer.kind))
+        known = subject.kind.shared.get((way, signature))
+        if known is None:
+            known = tuple(_candidate(way, subject, *place) for place in signature)
+            subject.kind.shared[way, signature] = known
+        subject.kind.rules[way, peer.kind] = known
     return known
 
 
-def _find_candidates(way: Way, subject: Resolved, peer: Kind | None) -> Iterator[_Candidate]:
-    for policy in subject.isolating(way):
+def _possible(way: Way, subject: Resolved, peer: Kind | None) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """Where the candidates stand: the number of the policy, of the rule, and of its peers that may match."""
+    for number, policy in enumerate(subject.isolating(way)):
         for position, rule in enumerate(_rules(policy, way)):
             peers = _possible_peers(rule, policy.namespace, peer)
-            if peers:
-                yield _Candidate(policy, position, rule, peers)
+            if peers or not rule.peers:
+                yield number, position, peers
 
 
-def _possible_peers(
-    rule: Rule, policy_namespace: str, kind: Kind | None
-) -> tuple[tuple[int | None, IPBlock | None], ...]:
-    if not rule.peers:
-        return _EVERYONE
-    found: list[tuple[int | None, IPBlock | None]] = []
+def _possible_peers(rule: Rule, policy_namespace: str, kind: Kind | None) -> tuple[int, ...]:
+    found = []
     for index, peer in enumerate(rule.peers):
         if isinstance(peer, BlockPeer):
-            found.append((index, peer.block))
+            found.append(index)
         elif kind and matching.peer_selects(peer, policy_namespace, kind.example, kind.namespace_labels):
-            found.append((index, None))
+            found.append(index)
             # Nothing after a peer that matches anyway can matter.
             break
     return tuple(found)
+
+
+def _candidate(way: Way, subject: Resolved, number: int, position: int, peers: tuple[int, ...]) -> _Candidate:
+    policy = subject.isolating(way)[number]
+    rule = _rules(policy, way)[position]
+    listed = tuple((index, _block(rule.peers[index])) for index in peers)
+    return _Candidate(policy, position, rule, listed or _EVERYONE)
+
+
+def _block(peer: Peer) -> IPBlock | None:
+    return peer.block if isinstance(peer, BlockPeer) else None
 
 
 def _rules(policy: NetworkPolicy, way: Way) -> tuple[Rule, ...]:
