@@ -11,6 +11,7 @@ from netpol.capture.cursor import Block, Columns, Cursor, Quoted
 from netpol.capture.link import decode_frames
 from netpol.capture.network import decode_packets
 from netpol.capture.packets import PacketBatch, Unreachables
+from netpol.capture.plain import decode_plain
 
 if TYPE_CHECKING:
     from netpol.capture.fragments import FragmentTable, Resolved
@@ -49,6 +50,9 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
         wire_end=records.at + np.maximum(records.wire, records.captured),
         offset=0,
     )
+    plain = decode_plain(records)
+    if plain is not None:
+        cursor = cursor.take(~plain.mask)
     if isinstance(records.linktype, int):
         block.frames.append((records.linktype, cursor))
     else:
@@ -59,6 +63,8 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
         else:
             decode_frames(block, *block.frames.pop())
     decoded = _by_family(block.columns)
+    if plain is not None:
+        decoded[4] = plain.with_others(decoded.get(4))
     late = fragments.resolve(block.fragments, decoded, records.time, records.wire) if block.fragments else {}
     items = []
     for family in (4, 6):

@@ -47,6 +47,8 @@ def _netpol(
 
 def main() -> None:
     """Run one command. Exit codes: 0 fine, 1 differences or denied flows, 2 wrong usage or input, 3 no cluster."""
+    # netpol does no linear algebra: threads for it would cost more than reading a small capture.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except NetpolError as error:
