@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from netpol.cli.main import app
+from netpol.cli.main import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     words = shlex.split(block_after("## Run it").split("&&")[-1])[1:]
     folder = tmp_path_factory.mktemp("readme") / "policies"
     words = [str(folder) if word == "policies" else str(ROOT / word) if "/" in word else word for word in words]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(program(), words)
     assert result.exit_code == 0, result.output
     return folder, result.stderr
 
@@ -71,14 +71,14 @@ def test_the_account_is_the_one_that_is_shown(run: tuple[Path, str]) -> None:
 
 @pytest.mark.parametrize("command", sorted({shlex.split(command)[1] for command in commands()}))
 def test_every_command_that_is_shown_exists(command: str) -> None:
-    result = CliRunner().invoke(app, [command, "--help"])
+    result = CliRunner().invoke(program(), [command, "--help"])
     assert result.exit_code == 0
 
 
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_every_option_that_is_shown_exists(line: str) -> None:
     command, *words = shlex.split(line)[1:]
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}).output
+    shown = CliRunner().invoke(program(), [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}).output
     for word in words:
         if re.fullmatch(r"-\w|--[\w-]+", word):
             assert word in shown

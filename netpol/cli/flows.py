@@ -43,6 +43,7 @@ def flows(
     """
     from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin, warn
     from netpol.errors import UsageError
+    from netpol.flows.write import write_table
 
     paths = cluster or []
     refuse_shared_stdin(captures, paths)
@@ -55,8 +56,11 @@ def flows(
         )
     known = cluster_of(ClusterChoice(paths=paths)) if paths else None
     reading = read(captures, known)
-    anonymous = ((flow, None, None) for flow in reading.table)
-    _print(_named(reading.resolved(known), wanted) if known else anonymous, output, with_names=known is not None)
+    if output is Format.JSON and known is None:
+        write_table(reading.table, sys.stdout)
+    else:
+        anonymous = ((flow, None, None) for flow in reading.table)
+        _print(_named(reading.resolved(known), wanted) if known else anonymous, output, with_names=known is not None)
     for note, count in reading.table.notes.items():
         warn(f"{note}: {count:,}")
     _account(reading)

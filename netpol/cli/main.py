@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from netpol.cli import check, diff, flows, learn
-from netpol.cli.list import list_
 from netpol.cli.text import plain
 from netpol.errors import NetpolError
 
-app = typer.Typer(
-    name="netpol",
-    help="Learn least-privilege Kubernetes NetworkPolicies from the traffic that workloads really exchange.",
-    epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a folder of them, or - for standard input.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("learn")(learn.learn)
-app.command("flows")(flows.flows)
-app.command("check")(check.check)
-app.command("list")(list_)
-app.command("diff")(diff.diff)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = {
+    "learn": "netpol.cli.learn:learn",
+    "flows": "netpol.cli.flows:flows",
+    "list": "netpol.cli.list:list_",
+    "diff": "netpol.cli.diff:diff",
+    "check": "netpol.cli.check:check",
+}
+"""Command to module and function, in the order in which help lists them."""
+
+
+def program(words: Sequence[str] = ()) -> typer.Typer:
+    """The program with the command that `words` begin with; with all commands where they begin with none.
+
+    Every command that is not there is one that need not be imported and described to the parser, at every start.
+    """
+    app = typer.Typer(
+        name="netpol",
+        help="Learn least-privilege Kubernetes NetworkPolicies from the traffic that workloads really exchange.",
+        epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a folder of them, or - for standard input.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_netpol)
+    chosen = words[0] if words and words[0] in COMMANDS else None
+    for name, place in COMMANDS.items():
+        if chosen in {None, name}:
+            module, function = place.split(":")
+            app.command(name)(getattr(import_module(module), function))
+    return app
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option callback
@@ -36,7 +55,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option cal
         raise typer.Exit
 
 
-@app.callback()
 def _netpol(
     _version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
@@ -50,7 +68,7 @@ def main() -> None:
     # netpol does no linear algebra: threads for it would cost more than reading a small capture.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        app()
+        program(sys.argv[1:])()
     except NetpolError as error:
         sys.stderr.write(f"netpol: {plain(str(error), keep_lines=True)}\n")
         sys.exit(error.exit_code)
