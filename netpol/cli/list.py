@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netpol.cli import options
+from netpol.cli.list_inputs import one_pass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from netpol.model.inventory import Inventory
+    from netpol.policy.connectivity import Connectivity
     from netpol.policy.connectivity_list import Listing, Row
 
 NAMED = 5
@@ -30,6 +31,7 @@ class Format(StrEnum):
     DOT = "dot"
 
 
+@one_pass()
 def list_(
     policies: Annotated[
         list[str],
@@ -63,28 +65,29 @@ def list_(
     wanted = options.chosen_namespaces(namespace, everything=all_namespaces)
     policy_set = read_policy_set(policies)
     inventory = read_inventory(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    listing = list_allowed(Connectivity.of(policy_set, inventory))
+    connectivity = Connectivity.of(policy_set, inventory)
+    listing = list_allowed(connectivity)
     rows = [row for row in listing.rows if _is_wanted(row, wanted)]
     for piece in render(output.value, rows):
         sys.stdout.write(piece)
-    _account(rows, listing, inventory, wanted)
+    _account(rows, listing, connectivity, wanted)
 
 
 def _is_wanted(row: Row, namespaces: Collection[str] | None) -> bool:
     return namespaces is None or row.source.namespace in namespaces or row.destination.namespace in namespaces
 
 
-def _account(rows: Iterable[Row], listing: Listing, inventory: Inventory, wanted: Collection[str] | None) -> None:
+def _account(rows: Iterable[Row], listing: Listing, connectivity: Connectivity, wanted: Collection[str] | None) -> None:
     """Says on stderr how the rows are to be read."""
     from netpol.cli.observe import warn
-    from netpol.policy.classes_pods import present_pods
+    from netpol.policy.classes_pods import is_representative
 
-    for name in sorted((wanted or set()) - inventory.namespaces.keys()):
+    for name in sorted((wanted or set()) - connectivity.partition.sides[0].inventory.namespaces.keys()):
         warn(f"the cluster has no namespace {name}")
     differing = [place.text for place in listing.differing if wanted is None or place.namespace in wanted]
     if differing:
         warn(f"replicas of {_named(differing)} are not allowed the same: where they differ, they are listed pod by pod")
-    templates = sum(pod.uid == f"template {pod.workload}" for pod in present_pods(inventory))
+    templates = sum(is_representative(member.pod) for member in connectivity.partition.members)
     if templates:
         note = "workloads have no pods and were judged by their templates: no ipBlock matches them"
         sys.stderr.write(f"netpol: {templates:,} {note}\n")

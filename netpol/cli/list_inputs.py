@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netpol.cli.observe import ClusterChoice
     from netpol.model.inventory import Inventory
+
+
+@contextmanager
+def one_pass() -> Iterator[None]:
+    """Keeps the cycle collector away from a command that builds much, throws little away, and ends.
+
+    Parsed manifests are millions of objects without cycles; looking through them again and again costs a fifth of the
+    time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def read_inventory(choice: ClusterChoice) -> Inventory:

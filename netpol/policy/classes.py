@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netpol.model.cidr import AddressSet
-    from netpol.model.inventory import Inventory, Pod, WorkloadRef
+    from netpol.model.inventory import Inventory, Pod
     from netpol.model.policy import NetworkPolicy, Rule
 
 NamedPorts = tuple[tuple[str, int, int], ...]
@@ -48,19 +48,11 @@ class Member:
 
     Attributes:
         pods: One for each side; None where that side does not have it.
+        pod: As the first side has it that has it.
     """
 
     pods: tuple[Pod | None, ...]
-
-    @property
-    def pod(self) -> Pod:
-        """As the first side has it that has it."""
-        return next(pod for pod in self.pods if pod is not None)
-
-    @property
-    def workload(self) -> WorkloadRef:
-        """Whose pod it is."""
-        return self.pod.workload
+    pod: Pod
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -179,9 +171,11 @@ def _rules(policies: Iterable[NetworkPolicy]) -> Iterator[Rule]:
 
 def _members(sides: list[tuple[Pod, ...]]) -> list[Member]:
     """The pods of all sides, each with itself on the other sides."""
+    if len(sides) == 1:
+        return [Member(pods=(pod,), pod=pod) for pod in sides[0]]
     found: dict[str, list[Pod | None]] = {}
     for side, pods in enumerate(sides):
         for pod in pods:
             found.setdefault(pod.uid, [None] * len(sides))[side] = pod
-    members = [Member(pods=tuple(pods)) for pods in found.values()]
+    members = [Member(pods=tuple(pods), pod=next(pod for pod in pods if pod is not None)) for pods in found.values()]
     return sorted(members, key=lambda member: (member.pod.namespace, member.pod.name, member.pod.uid))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.inventory import Inventory, Workload
 
+_TEMPLATE = "template "
 _RUNS_ONCE = frozenset({"Job", "Pod"})
 """Workloads that make no new pod once theirs have finished."""
 
@@ -36,7 +37,7 @@ def representative(workload: Workload) -> Pod:
     """A pod as the workload's template makes it, without an address, under the workload's own name."""
     ref = workload.ref
     return Pod(
-        uid=f"template {ref}",
+        uid=f"{_TEMPLATE}{ref}",
         namespace=ref.namespace,
         name=ref.name,
         labels=workload.template_labels,
@@ -44,6 +45,11 @@ def representative(workload: Workload) -> Pod:
         host_network=workload.host_network,
         ports=workload.ports,
     )
+
+
+def is_representative(pod: Pod) -> bool:
+    """Whether the pod was made by `representative`; no uid of the API has a blank."""
+    return pod.uid.startswith(_TEMPLATE)
 
 
 def node_names(inventory: Inventory) -> dict[Address, str]:

@@ -28,6 +28,7 @@ class OwnNodes:
     def __init__(self, connectivity: Connectivity, places: Places) -> None:
         self._places = places
         self._nodes: dict[int, tuple[str, bool]] = {}
+        self._last: tuple[Group | None, Pairs] = (None, {})
         self._on_node: dict[bool, defaultdict[str, list[tuple[int, int]]]] = {
             True: defaultdict(list),
             False: defaultdict(list),
@@ -42,6 +43,11 @@ class OwnNodes:
 
     def pairs(self, group: Group) -> Pairs:
         """All pairs that one pod of this workload is in; the connection may be opened from either side."""
+        if self._last[0] is not group:
+            self._last = (group, self._find(group))
+        return self._last[1]
+
+    def _find(self, group: Group) -> Pairs:
         found: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for number in (number for numbers in group.members for number in numbers):
             node, host = self._nodes.get(number, ("", False))

@@ -79,7 +79,7 @@ class _Lister:
     def of(self, position: int) -> Iterator[Row]:
         """The rows from one workload to others, and between it and addresses."""
         group = self._places.groups[position]
-        own = self._own.pairs(group)
+        own = dict(self._own.pairs(group))
         for pair in self._rows.to_workloads(position):
             always = own.pop(pair.other, None)
             rows = [Row(row.source, row.destination, self._numbers[row.code]) for row in pair.rows]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netpol.model.flow import Address
+    from netpol.model.inventory import WorkloadRef
     from netpol.policy.classes import Member, Partition
 
 
@@ -66,18 +67,18 @@ class Places:
     _places: dict[tuple[Address, Address], Place] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        members: defaultdict[str, list[int]] = defaultdict(list)
+        members: defaultdict[WorkloadRef, list[int]] = defaultdict(list)
         for number, member in enumerate(self.partition.members):
-            members[str(member.workload)].append(number)
-        self.groups = tuple(self._group(text, members[text]) for text in sorted(members))
+            members[member.pod.workload].append(number)
+        self.groups = tuple(self._group(ref, members[ref]) for ref in sorted(members, key=str))
 
-    def _group(self, text: str, numbers: list[int]) -> Group:
+    def _group(self, ref: WorkloadRef, numbers: list[int]) -> Group:
         by_class: defaultdict[int, list[int]] = defaultdict(list)
         for number in numbers:
             by_class[int(self.partition.class_of[number])].append(number)
         found = tuple(self.partition.members[number] for number in numbers)
         return Group(
-            Place(text, found[0].workload.namespace, found),
+            Place(str(ref), ref.namespace, found),
             np.array(sorted(by_class), np.intp),
             tuple(tuple(by_class[number]) for number in sorted(by_class)),
         )

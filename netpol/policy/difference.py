@@ -7,6 +7,7 @@ whose ports differ become rows; own-node traffic, which no policy can change, is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netpol.model.ports import PortMap
-    from netpol.policy.connectivity_places import Place
+    from netpol.policy.connectivity_places import Group, Place
     from netpol.policy.connectivity_rows import CodedRow
 
 OLD, NEW = 0, 1
@@ -139,7 +140,7 @@ class _Comparer:
     def __init__(self, places: Places, old: Connectivity, new: Connectivity) -> None:
         self._places = places
         self._numbers = old.numbers
-        self._own = tuple(OwnNodes(side, places) for side in (old, new))
+        self._sides = (old, new)
 
         def codes(sources: NDArray[np.intp], destinations: NDArray[np.intp]) -> NDArray[np.int64]:
             before, after = old.matrix(sources, destinations), new.matrix(sources, destinations)
@@ -152,22 +153,26 @@ class _Comparer:
     def between(self, position: int) -> Iterator[Change]:
         """From one workload to others, and between it and addresses."""
         group = self._places.groups[position]
-        old, new = (side.pairs(group) for side in self._own)
         for pair in self._rows.to_workloads(position):
-            always = set(old.get(pair.other, ())) & set(new.get(pair.other, ()))
-            if always:
-                there = self._places.groups[pair.other].place
-                if len(always) < len(group.place.members) * len(there.members):
-                    parted = {(self._places.pod(one), self._places.pod(two)) for one, two in always}
-                    yield from self._changes(row for row in pair.rows if (row.source, row.destination) not in parted)
-            else:
-                yield from self._changes(pair.rows)
+            always = self._always(group, pair.other)
+            there = self._places.groups[pair.other].place
+            if len(always) < len(group.place.members) * len(there.members):
+                yield from self._changes(row for row in pair.rows if (row.source, row.destination) not in always)
         yield from self._changes(self._rows.outside(position))
+
+    def _always(self, group: Group, other: int) -> set[tuple[Place, Place]]:
+        """The pairs of their pods that no policy parts on either side."""
+        old, new = (set(side.pairs(group).get(other, ())) for side in self._own)
+        return {(self._places.pod(one), self._places.pod(two)) for one, two in old & new}
+
+    @cached_property
+    def _own(self) -> tuple[OwnNodes, ...]:
+        return tuple(OwnNodes(side, self._places) for side in self._sides)
 
     def within(self, position: int) -> Iterator[Change]:
         """Between the replicas of one workload; a bare pod has none."""
         group = self._places.groups[position]
-        if group.place.members[0].workload.kind != "Pod":
+        if group.place.members[0].pod.workload.kind != "Pod":
             yield from self._changes(self._rows.within(position))
 
     def _changes(self, rows: Iterable[CodedRow]) -> Iterator[Change]:
