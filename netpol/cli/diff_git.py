@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from netpol.cluster.documents import Document
 
 PREFIX: Final = "git:"
+_FATAL: Final = 128
+"""Exit code of git where it could not even begin: no repository, one that it does not trust."""
 _COMPLAINT: Final = 1000
 """Bytes of git's own message that are repeated."""
 _LISTING_BYTES: Final = 64 << 20
@@ -151,7 +153,9 @@ def _git(place: GitPlace, *arguments: str, limit: int, missing: str = "") -> byt
         complaints.seek(0)
         complaint = complaints.readline(_COMPLAINT).decode("utf-8", "replace").strip().removeprefix("fatal: ")
     if process.returncode:
-        raise _failed(place, complaint or missing or f"git failed ({process.returncode})")
+        # What stands in the way of git itself is said by git; what it does not have, in our words.
+        broken = complaint if process.returncode == _FATAL else ""
+        raise _failed(place, broken or missing or complaint or f"git failed ({process.returncode})")
     return answer
 
 
