@@ -20,7 +20,7 @@ DEEPEST = 8
 """So many tunnels in tunnels are followed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cursor:
     """A position in each of n packets, all int64[n]. Positions are indices into the block's data.
 
@@ -53,7 +53,7 @@ class Cursor:
         return Cursor(self.rows, self.at + by, self.end, self.wire_end, self.depth + deeper, offset)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Datagrams:
     """IP packets of one family at their transport headers.
 
@@ -91,7 +91,7 @@ class Datagrams:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Columns:
     """Decoded packets of one family, columns as in PacketBatch, with the rows that they belong to."""
 
@@ -108,7 +108,7 @@ class Columns:
     payload: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Quoted:
     """Quoted packets of one family, columns as in Unreachables, with the rows that quote them."""
 
@@ -122,7 +122,7 @@ class Quoted:
     sequence: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FragmentPart:
     """IP fragments that belong together by (family, source, destination, identification, protocol).
 
@@ -137,7 +137,7 @@ class FragmentPart:
     identification: Ints
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Block:
     """One block of records while it is decoded: packets end up in the results or are counted."""
 

@@ -12,6 +12,7 @@ from netpol.capture.link import decode_frames
 from netpol.capture.network import decode_packets
 from netpol.capture.packets import PacketBatch, Unreachables
 from netpol.capture.plain import decode_plain
+from netpol.capture.views import distinct
 
 if TYPE_CHECKING:
     from netpol.capture.fragments import FragmentTable, Resolved
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _Rows = TypeVar("_Rows", Columns, Quoted)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Item:
     """A batch and where its entries stand in the block.
 
@@ -56,7 +57,7 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
     if isinstance(records.linktype, int):
         block.frames.append((records.linktype, cursor))
     else:
-        block.frames += [(int(each), cursor.take(records.linktype == each)) for each in np.unique(records.linktype)]
+        block.frames += [(int(each), cursor.take(records.linktype == each)) for each in distinct(records.linktype)]
     while block.frames or block.packets:
         if block.packets:
             decode_packets(block, *block.packets.pop())

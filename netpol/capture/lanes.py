@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from netpol.capture.views import distinct
+
 if TYPE_CHECKING:
     from netpol.capture.views import Ints
 
@@ -93,7 +95,7 @@ def _guess_starts(chain: Chain, start: int, stop: int) -> Ints:
         if not len(missing) or searched > length:
             break
         found[missing] = chain.guess(begin[missing], span, stop)
-    return np.unique(np.append(found[found >= 0], start))
+    return distinct(np.append(found[found >= 0], start))
 
 
 def _walk_lanes(chain: Chain, starts: Ints, limits: Ints, stop: int) -> Ints:

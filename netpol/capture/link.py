@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netpol.capture.views import one_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -95,7 +97,7 @@ def by_ethertype(block: Block, cursor: Cursor, ethertype: Ints, tags: int) -> No
     if rest is None:
         return
     cursor, ethertype = cursor.take(rest), ethertype[rest].astype(np.int64)
-    vlan, mpls, pppoe = np.isin(ethertype, VLAN_TAGS), np.isin(ethertype, _MPLS), ethertype == _PPPOE
+    vlan, mpls, pppoe = one_of(ethertype, VLAN_TAGS), one_of(ethertype, _MPLS), ethertype == _PPPOE
     llc = ethertype <= _LONGEST_802_3
     other = ~(vlan | mpls | pppoe | llc)
     if vlan.any():
@@ -220,7 +222,7 @@ def _null(block: Block, cursor: Cursor) -> None:
         cursor = cursor.take(held)
     family = block.look(cursor, _WORD).astype(np.uint32)
     family = np.minimum(family, family.byteswap())
-    rest = _take_ip(block, cursor.moved(4), family == 2, np.isin(family, (10, 24, 28, 30)))
+    rest = _take_ip(block, cursor.moved(4), family == 2, one_of(family, (10, 24, 28, 30)))
     if rest is not None:
         block.drop(_NOT_IP + "loopback of another family", np.count_nonzero(rest))
 

@@ -33,7 +33,7 @@ class _Columns:
             raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class PacketBatch(_Columns):
     """Decoded packets of one address family in capture order, one entry per packet in every column.
 
@@ -72,7 +72,7 @@ class PacketBatch(_Columns):
         return len(self.time)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Unreachables(_Columns):
     """The packets that ICMP destination-unreachable errors quote, in the direction of the quoted packet's sender.
 

@@ -15,7 +15,7 @@ from netpol.capture.compressed import CUT_OFF
 from netpol.capture.lanes import walk
 from netpol.capture.pcapng_interfaces import Interfaces, Units
 from netpol.capture.records import LONGEST_RECORD, Records
-from netpol.capture.views import HEAD, Bytes, Ints, Mask, fetch
+from netpol.capture.views import HEAD, Bytes, Ints, Mask, fetch, one_of
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Blocks:
     @property
     def known(self) -> Mask:
         """Those of a type that is looked into."""
-        return np.isin(self.kind, _KNOWN)
+        return one_of(self.kind, _KNOWN)
 
 
 def _next_section(window: Window, blocks: Blocks) -> tuple[int, End] | None:

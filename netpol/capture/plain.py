@@ -29,8 +29,6 @@ _IPV4 = 0x0800
 _IP_HEADER, _TCP_HEADER, _UDP_HEADER = 20, 20, 8
 _FLAGS_HELD = 14
 """So much of a TCP header must be captured: up to the flags."""
-_TUNNEL = np.zeros(1 << 16, np.bool_)
-_TUNNEL[list(TUNNEL_PORTS)] = True
 
 
 class _Layout(NamedTuple):
@@ -97,7 +95,7 @@ def decode_plain(records: Records) -> Plain | None:
 
     plain = (first >> np.uint64(56) == 0x45) & (first & np.uint64(0x3FFF) == 0)
     plain &= ethertype == _IPV4
-    plain &= (tcp & (transport >= _TCP_HEADER)) | (udp & ~_TUNNEL[ports & np.uint32(0xFFFF)])
+    plain &= (tcp & (transport >= _TCP_HEADER)) | (udp & ~TUNNEL_PORTS[ports & np.uint32(0xFFFF)])
     plain &= above >= 0
     plain &= records.captured >= tcp * np.uint8(_FLAGS_HELD - _UDP_HEADER) + np.uint8(begin + _IP_HEADER + _UDP_HEADER)
     plain &= records.wire >= total + np.int64(begin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -48,8 +48,8 @@ def read_packets(
     limits = limits or Limits()
     streams = _first_seen(_captures(find_inputs(paths), tally), limits)
     if len(streams) == 1:
-        for keyed in streams[0].batches(tally, lambda: limits.block, limits):
-            yield from (item.batch for item in keyed.items)
+        for _, items in streams[0].batches(tally, lambda: limits.block, limits):
+            yield from (item.batch for item in items)
         return
     yield from _merge(streams, tally, limits)
 
@@ -79,14 +79,6 @@ def _captures(inputs: Sequence[Input], tally: Tally) -> list[_Stream]:
     return streams
 
 
-@dataclass(frozen=True, slots=True)
-class _Keyed:
-    """The batches of one block and the merge key of each record: the latest time reached, nanoseconds."""
-
-    items: list[Item]
-    keys: Ints
-
-
 class _Stream:
     """One capture."""
 
@@ -95,20 +87,17 @@ class _Stream:
         self._source = source
         self.first_time = _NO_TIME
 
-    def batches(self, tally: Tally, block: BlockSize, limits: Limits) -> Iterator[_Keyed]:
-        """Reads the capture from its start."""
+    def batches(self, tally: Tally, block: BlockSize, limits: Limits) -> Iterator[tuple[Ints, list[Item]]]:
+        """Reads the capture from its start: the times of the records of a part, and what they decode to."""
         source = self._source or self.where.open()
         self._source = None
-        latest = _NO_TIME
         fragments = FragmentTable(limits.fragment_table, tally)
         try:
             tally.captures += 1
             for found in container_of(source, tally).records(source, block):
                 for begin in range(0, len(found), limits.rows):
                     records = found.rows(begin, begin + limits.rows) if len(found) > limits.rows else found
-                    keys = np.maximum(np.maximum.accumulate(records.time), latest)
-                    latest = int(keys[-1])
-                    yield _Keyed(decode(records, fragments, tally), keys)
+                    yield records.time, decode(records, fragments, tally)
         finally:
             source.close()
 
@@ -118,8 +107,8 @@ def _first_seen(streams: list[_Stream], limits: Limits) -> list[_Stream]:
     if len(streams) > 1:
         for stream in streams:
             if stream.where.again:
-                for keyed in stream.batches(Tally(), lambda: limits.smallest_block, limits):
-                    stream.first_time = int(keyed.keys[0])
+                for times, _ in stream.batches(Tally(), lambda: limits.smallest_block, limits):
+                    stream.first_time = int(times[0])
                     break
     return sorted(streams, key=lambda stream: (stream.first_time, stream.where.place))
 
@@ -127,7 +116,7 @@ def _first_seen(streams: list[_Stream], limits: Limits) -> list[_Stream]:
 class _Open:
     """A capture that is being merged: what was read of it and not given yet."""
 
-    def __init__(self, index: int, batches: Iterator[_Keyed]) -> None:
+    def __init__(self, index: int, batches: Iterator[tuple[Ints, list[Item]]]) -> None:
         self.index = index
         self.latest = _NO_TIME
         self.ended = False
@@ -140,11 +129,15 @@ class _Open:
         return self.ended and not self._held
 
     def read_on(self) -> int:
-        """Reads the next block; returns the packets in it. `Item.rows` become merge keys."""
-        for keyed in self._batches:
-            self._held += [Item(item.batch, keyed.keys[item.rows]) for item in keyed.items]
-            self.latest = int(keyed.keys[-1])
-            return len(keyed.keys)
+        """Reads the next block; returns the packets in it.
+
+        `Item.rows` become merge keys: the latest time that the capture had reached by then.
+        """
+        for times, items in self._batches:
+            keys = np.maximum(np.maximum.accumulate(times), self.latest)
+            self._held += [Item(item.batch, keys[item.rows]) for item in items]
+            self.latest = int(keys[-1])
+            return len(keys)
         self.ended = True
         return 0
 

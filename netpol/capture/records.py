@@ -17,7 +17,7 @@ LONGEST_RECORD = 262_144
 """The longest captured length that is believed, as in libpcap (MAXIMUM_SNAPLEN)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Records:
     """The frames of one block. Positions are indices into `data`, which is reused for the next block.
 

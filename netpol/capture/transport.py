@@ -10,6 +10,7 @@ from netpol.capture import packets
 from netpol.capture.cursor import Columns
 from netpol.capture.tunnels import TUNNEL_PORTS, TUNNEL_PROTOCOLS, open_tunnels
 from netpol.capture.unreachable import quote
+from netpol.capture.views import one_of
 from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP, protocol_name
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def decode_transport(block: Block, datagrams: Datagrams) -> None:
         _tcp_only(block, datagrams, fields)
         return
     tunnelled = TUNNEL_PROTOCOLS[datagrams.protocol]
-    tunnelled |= (datagrams.protocol == UDP) & np.isin(fields["destination_port"], TUNNEL_PORTS)
+    tunnelled |= (datagrams.protocol == UDP) & TUNNEL_PORTS[fields["destination_port"].astype(np.uint16)]
     if tunnelled.any():
         stay = open_tunnels(block, datagrams, fields["destination_port"], tunnelled)
         datagrams, fields, tcp = datagrams.take(stay), fields[stay], tcp[stay]
@@ -170,7 +171,7 @@ def _mixed(block: Block, datagrams: Datagrams, fields: Structured, tcp: Mask) ->
         if icmp.any():
             kind = fields["source_port"][icmp] >> 8
             flags[icmp] = table[kind]
-            identifier = (fields["sequence"][icmp] >> 16) * (np.isin(kind, echoes) & (datagrams.size[icmp] >= 8))
+            identifier = (fields["sequence"][icmp] >> 16) * (one_of(kind, echoes) & (datagrams.size[icmp] >= 8))
             source_port[icmp] = destination_port[icmp] = identifier
             quote(block, datagrams.take(icmp), number, fields["source_port"][icmp])
     block.columns.append(
@@ -203,9 +204,9 @@ def _chunks(block: Block, datagrams: Datagrams) -> tuple[NDArray[np.uint8], NDAr
         fields = block.fetch(at[active], _CHUNK)
         kind, length = fields["kind"], fields["length"].astype(np.int64)
         flags[active] |= _SCTP_FLAGS[kind]
-        opens = np.isin(kind, (_INIT, _INIT_ACK)) & (at[active] + 8 <= stop[active])
+        opens = one_of(kind, (_INIT, _INIT_ACK)) & (at[active] + 8 <= stop[active])
         tag[active[opens]] = fields["tag"][opens]
-        data = np.isin(kind, (_DATA, _I_DATA))
+        data = one_of(kind, (_DATA, _I_DATA))
         payload[active[data]] += np.maximum(length - np.where(kind == _DATA, 16, 20), 0)[data]
         at[active] += (length + 3) // 4 * 4
         active = active[(length >= 4) & (at[active] + 4 <= stop[active])]

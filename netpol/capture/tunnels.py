@@ -12,6 +12,7 @@ import numpy as np
 
 from netpol.capture.cursor import CUT, DEEPEST
 from netpol.capture.link import ETHERNET, VLAN_TAGS
+from netpol.capture.views import one_of
 from netpol.model.flow import UDP
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 _VXLAN_PORTS = (4789, 8472)
 _GENEVE_PORT: Final = 6081
-TUNNEL_PORTS = (*_VXLAN_PORTS, _GENEVE_PORT)
-"""UDP destination ports; 8472 is what Linux and flannel use for VXLAN."""
+TUNNEL_PORTS = np.zeros(1 << 16, np.bool_)
+"""bool[65536] by UDP destination port; 8472 is what Linux and flannel use for VXLAN."""
+TUNNEL_PORTS[[*_VXLAN_PORTS, _GENEVE_PORT]] = True
 
 _IPV4, _IPV6, _GRE = 4, 41, 47
 TUNNEL_PROTOCOLS = np.zeros(256, np.bool_)
@@ -64,7 +66,7 @@ def open_tunnels(block: Block, datagrams: Datagrams, port: Structured, candidate
     stay = ~candidates
     udp = candidates & (datagrams.protocol == UDP)
     ways: tuple[tuple[Mask, Callable[[Block, Cursor], Mask]], ...] = (
-        (udp & np.isin(port, _VXLAN_PORTS), _vxlan),
+        (udp & one_of(port, _VXLAN_PORTS), _vxlan),
         (udp & (port == _GENEVE_PORT), _geneve),
         (datagrams.protocol == _IPV4, _ip_in_ip(4)),
         (datagrams.protocol == _IPV6, _ip_in_ip(6)),
@@ -142,7 +144,7 @@ def _hand_on(block: Block, cursor: Cursor, headers: _Headers) -> Mask:
     judged_bridged = judged & bridged
     inner_type[judged_bridged] = block.fetch(behind[judged_bridged] + 12, _ETHERTYPE)
     version_at[judged_bridged] += _ETHERNET_HEADER
-    plausible = np.isin(inner_type, _CARRIED) | (inner_type <= 1500)
+    plausible = one_of(inner_type, _CARRIED) | (inner_type <= 1500)
     for kind, version in ((0x0800, 4), (0x86DD, 6)):
         its = np.flatnonzero(judged & (inner_type == kind))
         seen = version_at[its] < cursor.end[its]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from netpol.capture.cursor import Quoted
+from netpol.capture.views import one_of
 from netpol.model.flow import ICMP, ICMPV6, PORT_PROTOCOLS, TCP
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _quote_ipv6(block: Block, rows: Ints, at: Ints, end: Ints) -> None:
     at, protocol = at + 40, fields["next"].copy()
     for _ in range(_MOST_EXTENSIONS):
         good &= at + _ENOUGH <= end
-        active = np.flatnonzero(good & np.isin(protocol, (0, 43, 44, 60)))
+        active = np.flatnonzero(good & one_of(protocol, (0, 43, 44, 60)))
         if not len(active):
             break
         header = block.fetch(at[active], _EXTENSION)
@@ -113,9 +114,9 @@ def _add(block: Block, origin: _Origin) -> None:
     if not len(rows):
         return
     fields = block.fetch(at, _START)
-    ported: Mask = np.isin(protocol, tuple(PORT_PROTOCOLS))
+    ported: Mask = one_of(protocol, PORT_PROTOCOLS)
     kind = fields["source_port"] >> 8
-    echo = ((protocol == ICMP) & np.isin(kind, (0, 8))) | ((protocol == ICMPV6) & np.isin(kind, (128, 129)))
+    echo = ((protocol == ICMP) & one_of(kind, (0, 8))) | ((protocol == ICMPV6) & one_of(kind, (128, 129)))
     identifier = (fields["sequence"] >> 16) * echo
     block.quoted.append(
         Quoted(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -18,6 +21,22 @@ fetch them later would wait for memory a second time."""
 
 PAD = 256
 """So many bytes behind the valid part of a block may be fetched (never used), so that no fetch needs a bounds check."""
+
+
+def one_of(values: NDArray[Any], options: Iterable[int]) -> Mask:
+    """bool[n]: which values are among a few options. For so few, comparing beats `np.isin`, which sorts."""
+    found = np.zeros(len(values), np.bool_)
+    for option in options:
+        found |= values == option
+    return found
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """The different values, sorted. `np.unique` would import NumPy's masked arrays for it, 14 ms at every start."""
+    ordered = np.sort(values)
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
 
 
 def fetch(data: Bytes, at: Ints, layout: np.dtype[Any]) -> Structured:

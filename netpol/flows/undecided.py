@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netpol.capture.views import distinct
 from netpol.flows.evidence import FIRST_EPHEMERAL, UNDECIDED, multicast
 from netpol.flows.records import Records, empty, stacked
 from netpol.flows.views import swapped
@@ -162,6 +163,6 @@ def _peers(low: NDArray[np.void], high: NDArray[np.void]) -> tuple[NDArray[np.in
     numbers, _ = _numbered(np.concatenate([low, high]))
     one, other = numbers[: len(low)], numbers[len(low) :]
     size = int(numbers.max()) + 1
-    pairs = np.unique(np.minimum(one, other) * size + np.maximum(one, other))
+    pairs = distinct(np.minimum(one, other) * size + np.maximum(one, other))
     met = np.bincount(np.concatenate([pairs // size, pairs % size]), minlength=size)
     return met[one], met[other]

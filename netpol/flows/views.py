@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netpol.capture.views import distinct
 from netpol.flows.limits import EARLY, SILENCE
 from netpol.flows.records import (
     DATA,
@@ -226,7 +227,7 @@ def repeated(names: NDArray[np.uint64]) -> NDArray[np.bool_]:
     if len(names) < 2:
         return np.zeros(len(names), np.bool_)
     ordered = np.sort(names)
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    twice = distinct(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
         return np.zeros(len(names), np.bool_)
     at = np.minimum(np.searchsorted(twice, names), len(twice) - 1)

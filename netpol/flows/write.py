@@ -17,11 +17,15 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+import numpy as np
+
 from netpol.flows.rows import NO_PORT
 from netpol.model.flow import Address, Direction, Flow, Outcome, protocol_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
     from netpol.flows.table import FlowTable
 
@@ -155,8 +159,9 @@ def values(flow: Flow) -> Shown:
 def _table_values(table: FlowTable) -> Iterator[Shown]:
     """The same for a whole table, without making a Flow of each row."""
     for rows in table.batches():
-        for row in rows.tolist():
-            client_high, client, server_high, server, connections, packets, length, first, last, port, *rest = row
+        firsts, lasts = _timestamps(rows["first"]), _timestamps(rows["last"])
+        for row, first, last in zip(rows.tolist(), firsts, lasts, strict=True):
+            client_high, client, server_high, server, connections, packets, length, _, _, port, *rest = row
             _, _, family, protocol, outcome, direction, _ = rest
             yield (
                 _number(family, client_high, client),
@@ -166,8 +171,8 @@ def _table_values(table: FlowTable) -> Iterator[Shown]:
                 connections,
                 packets,
                 length,
-                timestamp(first),
-                timestamp(last),
+                first,
+                last,
                 _OUTCOMES[outcome],
                 _DIRECTIONS[direction],
             )
@@ -181,6 +186,12 @@ def _address(address: Address) -> str:
 @lru_cache(maxsize=1 << 14)
 def _number(family: int, high: int, low: int) -> str:
     return str(IPv4Address(low) if family == 4 else IPv6Address(high << 64 | low))
+
+
+def _timestamps(nanoseconds: NDArray[np.int64]) -> list[str]:
+    """`timestamp` of each; 64 bits of nanoseconds do not reach beyond any calendar."""
+    texts: list[str] = np.datetime_as_string((nanoseconds // 1000).view("M8[us]"), unit="us", timezone="UTC").tolist()
+    return texts
 
 
 def timestamp(nanoseconds: int) -> str:
