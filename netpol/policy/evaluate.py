@@ -4,25 +4,27 @@ Takes policies and the inventory once, then any number of connections. A pod is 
 that type selects it; an isolated end admits what at least one rule of its policies admits; a connection needs both
 ends. Replies are part of the connection. What NetworkPolicy does not define is said to be undefined.
 
-Policies are indexed by namespace, and what depends on labels only is remembered per distinct label set, so that
-replaying many connections costs dictionary look-ups.
+Policies are indexed by namespace, and what depends on labels only is remembered per distinct set of those labels that
+some selector looks at, so that replaying many connections costs dictionary look-ups.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from netpol.model.endpoint import AmbiguousEnd, End, ExternalEnd, NodeEnd, PodEnd, ServiceEnd, UnknownEnd
 from netpol.model.flow import PORT_PROTOCOLS, Address, protocol_name
 from netpol.model.inventory import Pod
+from netpol.model.policy import PodPeer
 from netpol.policy import matching
 from netpol.policy.evaluate_rules import Asked, Kind, Resolved, first_match, misses
 from netpol.policy.verdict import OPEN, RuleMiss, Ruling, Side, Verdict, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from netpol.model.inventory import Inventory
     from netpol.model.policy import NetworkPolicy
@@ -44,6 +46,8 @@ class Evaluator:
         self._policies: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in sorted(policies, key=lambda policy: (policy.namespace, policy.name)):
             self._policies[policy.namespace].append(policy)
+        # A label of each pod's own (its name, its template's hash) tells it from others only where a selector asks.
+        self._keys = frozenset[str]().union(*map(_selected_keys, chain.from_iterable(self._policies.values())))
         self._nodes = {address: node.name for node in inventory.nodes for address in node.addresses}
         self._holders: dict[Address, list[Pod]] = defaultdict(list)
         for pod in inventory.pods:
@@ -142,7 +146,7 @@ class Evaluator:
         return Resolved(addresses=pod.addresses, node=node)
 
     def _kind(self, pod: Pod) -> Kind:
-        key = (pod.namespace, frozenset(pod.labels.items()))
+        key = (pod.namespace, frozenset((name, value) for name, value in pod.labels.items() if name in self._keys))
         kind = self._kinds.get(key)
         if kind is None:
             selecting = [policy for policy in self._policies.get(pod.namespace, ()) if matching.selects(policy, pod)]
@@ -153,6 +157,15 @@ class Evaluator:
                 egress=tuple(policy for policy in selecting if policy.isolates_egress),
             )
         return kind
+
+
+def _selected_keys(policy: NetworkPolicy) -> Iterator[str]:
+    """The keys of pod labels that the policy's selectors look at."""
+    yield from policy.pod_selector.keys
+    for rule in (*policy.ingress, *policy.egress):
+        for peer in rule.peers:
+            if isinstance(peer, PodPeer) and peer.pod_selector is not None:
+                yield from peer.pod_selector.keys
 
 
 def _always_allowed(opener: Resolved, server: Resolved) -> str:

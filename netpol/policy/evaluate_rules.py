@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Kind:
-    """Pods that no selector can tell apart: one namespace, one set of labels.
+    """Pods that no selector can tell apart: one namespace, one set of the labels that selectors look at.
 
     Attributes:
         example: One of them.

@@ -12,12 +12,16 @@ import yaml
 from netpol.model.endpoint import AmbiguousEnd, ExternalEnd, NodeEnd, PodEnd, ServiceEnd, UnknownEnd
 from netpol.model.flow import ICMP, SCTP, TCP, UDP
 from netpol.model.inventory import ContainerPort, Inventory, Namespace, Node, Pod, WorkloadRef
+from netpol.policy import matching
 from netpol.policy.evaluate import Evaluator, Party
 from netpol.policy.verdict import Ruling, Verdict
 from tests.policy import clusters
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netpol.model.flow import Address
+    from netpol.model.policy import Peer
 
 
 def _pod(namespace: str, name: str, *addresses: str, labels: dict[str, str] | None = None, **fields: Any) -> Pod:
@@ -374,3 +378,26 @@ def test_a_missing_port_names_the_peer_that_matched() -> None:
     assert [str(miss) for miss in evaluator.misses(WEB, API, TCP, 8080)] == [
         "shop/p0: spec.ingress[0]: from[0] matches, but no port of TCP/80-90 does"
     ]
+
+
+def test_labels_that_no_selector_asks_for_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    really = matching.peer_selects
+
+    def counted(peer: Peer, namespace: str, pod: Pod, labels: Mapping[str, str]) -> bool:
+        asked.append(pod.name)
+        return really(peer, namespace, pod, labels)
+
+    monkeypatch.setattr(matching, "peer_selects", counted)
+    replicas = [
+        _pod("shop", f"web-{index}", f"10.0.2.{index}", labels={"app": "web", "of-its-own": f"{index}"})
+        for index in range(9)
+    ]
+    evaluator = _evaluator(
+        "{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}",
+        cluster=replace(CLUSTER, pods=(*CLUSTER.pods, *replicas)),
+    )
+    assert all(evaluator.verdict(replica, API, TCP, 8080).allowed for replica in replicas)
+    assert len(asked) == 1
+    assert evaluator.verdict(WEB, API, TCP, 8080).allowed
+    assert not evaluator.verdict(JOB, API, TCP, 8080).allowed
