@@ -29,7 +29,7 @@ def _strangers(inventory: Inventory) -> list[IPv4Address | IPv6Address]:
     return [address for address in map(ip_address, OUTSIDE) if address not in held]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_every_point_is_the_judges_verdict(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
     inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)
@@ -46,7 +46,7 @@ def test_every_point_is_the_judges_verdict(cluster: dict[str, Any], policies: li
                 assert ((protocol, port) in allowed) is verdict.allowed, (source, destination, protocol, port)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies(), port=st.sampled_from(clusters.PORTS))
 def test_every_point_is_the_reference_judges(
     cluster: dict[str, Any], policies: list[dict[str, Any]], port: int

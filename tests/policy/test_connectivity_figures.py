@@ -15,7 +15,7 @@ from netpol.policy.tightness import allowed_pod_pair_ports
 from tests.policy import clusters
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_they_are_what_counting_gives(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
     inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)
@@ -39,7 +39,7 @@ def test_they_are_what_counting_gives(cluster: dict[str, Any], policies: list[di
     assert total.pod_pair_ports == sum(pair_ports.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_the_sum_is_that_of_tightness(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
     inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)

@@ -80,7 +80,7 @@ def asked(evaluator: Evaluator, source: Pod | Address, destination: Pod | Addres
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     cluster=clusters.clusters(),
     policies=clusters.policies(),
@@ -104,7 +104,7 @@ def test_rows_say_what_the_judge_says_of_each_pod(
                 assert (pair in allowed) is expected, (source, destination, pair)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     cluster=clusters.clusters(),
     policies=clusters.policies(),
@@ -129,7 +129,7 @@ def test_rows_say_what_the_judge_says_of_addresses_that_nobody_holds(
                 assert any(pair in ports for ports in rows) is expected, (ends, pair)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_rows_are_sorted_unique_and_never_empty(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
     inventory = clusters.inventory(cluster)
@@ -141,7 +141,7 @@ def test_rows_are_sorted_unique_and_never_empty(cluster: dict[str, Any], policie
     assert all(source != destination for source, destination in ends)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies(), order=st.randoms())
 def test_the_order_of_pods_and_policies_does_not_matter(
     cluster: dict[str, Any], policies: list[dict[str, Any]], order: Any
@@ -155,7 +155,7 @@ def test_the_order_of_pods_and_policies_does_not_matter(
     assert _as_texts(list_allowed(Connectivity.of(policy_set, shuffled))) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies(), more=clusters.policies())
 def test_a_union_whose_parts_isolate_alike_allows_the_union(
     cluster: dict[str, Any], policies: list[dict[str, Any]], more: list[dict[str, Any]]

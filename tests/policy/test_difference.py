@@ -41,7 +41,7 @@ def texts(changes: Iterable[Change], *, swapped: bool = False) -> list[tuple[str
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_a_set_and_itself_do_not_differ(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
     policy_set = clusters.read(policies)
@@ -51,7 +51,7 @@ def test_a_set_and_itself_do_not_differ(cluster: dict[str, Any], policies: list[
     assert not found.allows_less
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(**POLICY_PAIRS)
 def test_swapping_the_sides_mirrors_the_difference(
     cluster: dict[str, Any], old: list[dict[str, Any]], new: list[dict[str, Any]]
@@ -66,7 +66,7 @@ def test_swapping_the_sides_mirrors_the_difference(
     assert (there.allows_more, there.allows_less) == (back.allows_less, back.allows_more)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(**POLICY_PAIRS)
 def test_it_is_what_tells_the_two_lists_apart(
     cluster: dict[str, Any], old: list[dict[str, Any]], new: list[dict[str, Any]]
@@ -99,7 +99,7 @@ def _between_pods(policies: list[dict[str, Any]], inventory: Inventory) -> dict[
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(**POLICY_PAIRS)
 def test_every_witness_is_a_connection_on_which_two_judges_disagree(
     cluster: dict[str, Any], old: list[dict[str, Any]], new: list[dict[str, Any]]
@@ -117,7 +117,7 @@ def test_every_witness_is_a_connection_on_which_two_judges_disagree(
         assert verdicts == [not found.allowed, found.allowed]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_rules_written_one_by_one_are_the_same_policies(
     cluster: dict[str, Any], policies: list[dict[str, Any]]
@@ -143,7 +143,7 @@ def _single_rules(rules: Iterable[Rule]) -> Iterator[Rule]:
                 yield Rule(peers=(peer,) if peer else (), ports=(port,) if port else ())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies(), gone=st.integers(0, 3))
 def test_a_workload_of_one_side_is_told_as_such(
     cluster: dict[str, Any], policies: list[dict[str, Any]], gone: int
