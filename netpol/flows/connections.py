@@ -15,7 +15,8 @@ on batches:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netpol.flows.knowledge import Knowledge
+
+_BATCHES_OF_A_BLOCK: Final = 4
+"""Packets and quoted packets, each of two families: of one block, one may begin long after another."""
 
 _ENDING = FIN | RST
 
@@ -238,6 +242,7 @@ class ConnectionTable:
         self._pieces: list[Records] = []
         self._waiting = 0
         self._now = LONG_AGO
+        self._begins: deque[int] = deque(maxlen=_BATCHES_OF_A_BLOCK)
         self.closed_early = 0
 
     def add(self, pieces: Records) -> Iterator[Records]:
@@ -246,7 +251,8 @@ class ConnectionTable:
             return
         self._pieces.append(pieces)
         self._waiting += len(pieces)
-        self._now = max(self._now, int(pieces["first"].min()))
+        self._begins.append(int(pieces["first"].min()))
+        self._now = max(self._now, min(self._begins))
         if self._waiting >= max(self._limits.pieces, len(self._table) // 2):
             self._join()
             yield from self._let_go()

@@ -88,7 +88,9 @@ def directions(
     events = records["events"]
     opened = records["side"] != NO_CLIENT
     syn = opened & (records["syn"] != NEVER)
-    synack = opened & (records["synack"] != NEVER) & ((events & np.uint16(ACK)) != 0)
+    # A lone SYN-ACK can be a stealth scan's. It is none where the client acknowledges it, or the server goes on.
+    followed = (events & np.uint16(ACK | ACK << _SERVER)) != 0
+    synack = opened & (records["synack"] != NEVER) & followed
     ports = has_port(records["protocol"])
     result = np.full(len(records), UNDECIDED, np.uint8)
     result[~ports] = Direction.UNKNOWN

@@ -150,7 +150,7 @@ def direction(connection: Connection, kind: str) -> tuple[str | None, End, End]:
     server = first.destination if first.source == client else first.source
     if any(name_of(packet) and not packet.flags & ACK for packet in connection.packets):
         return "syn", client, server
-    answered = any(packet.source == client and is_plain(packet) and packet.flags & ACK for packet in connection.packets)
+    answered = any(is_plain(packet) and packet.flags & ACK for packet in connection.packets)
     return ("synack" if answered else None), client, server
 
 

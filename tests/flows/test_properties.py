@@ -102,3 +102,23 @@ def test_spilled_rows_are_the_same_rows(packets: list[Packet], limit: int) -> No
     spilled = assemble(cut, limits=Limits(pieces=1, rows=limit))
     assert list(spilled) == list(inside)
     assert len(spilled) == len(inside)
+
+
+def test_a_quote_is_not_too_late_when_its_block_reaches_far_beyond_it() -> None:
+    """An attempt, and in the next block its refusal together with packets of two minutes later."""
+    begin = 1_700_000_000 * SECOND
+    attempt = Packet(
+        time=begin,
+        source=(1, 40000),
+        destination=(2, 80),
+        protocol=TCP,
+        flags=SYN,
+        sequence=7,
+        acknowledgement=0,
+        payload=0,
+        length=60,
+    )
+    refusal = replace(attempt, time=begin + 1_000, quote=True)
+    later = [replace(attempt, time=begin + 121 * SECOND + i, source=(3, 40000 + i)) for i in range(3)]
+    found = rows(assemble(items([attempt, refusal, *later], [1]), limits=_SMALL))
+    assert found[1, 2, TCP, 80, "refused"][:2] == (1, 1)

@@ -176,6 +176,16 @@ def test_half_open_scan_is_refused_and_lone_syn_acks_prove_nothing() -> None:
     assert values[-1] == 1
 
 
+def test_a_syn_ack_that_the_servers_data_follows_shows_the_server() -> None:
+    """A capture of one direction: the server speaks only once the client's acknowledgement arrived."""
+    _, synack, _ = _handshake(_CLIENT, _POD, start=_START, gap=500)
+    banner = replace(synack, time=_START + 2000, flags=ACK, sequence=71, payload=9)
+    ((key, values),) = rows(assemble([batch([synack, banner])])).items()
+    assert key == (1, 2, TCP, 8080, "midstream")
+    assert values[-1] == 1
+    assert not values[-2]
+
+
 def test_rows_do_not_mix_two_owners_of_an_address() -> None:
     even = _handshake(_CLIENT, _POD, start=_START, gap=500)
     odd = _handshake(_CLIENT, _POD, start=_START + 301 * SECOND, gap=500, isn=8, answer=9)
