@@ -20,8 +20,10 @@ COMMANDS: Final = {
     "learn": "netpol.cli.learn:learn",
     "flows": "netpol.cli.flows:flows",
     "list": "netpol.cli.list:list_",
+    "explain": "netpol.cli.explain:explain",
     "diff": "netpol.cli.diff:diff",
     "check": "netpol.cli.check:check",
+    "lint": "netpol.cli.lint:lint",
 }
 """Command to module and function, in the order in which help lists them."""
 

@@ -1,0 +1,230 @@
+"""An explanation as sentences for a terminal, and as JSON. Nothing from a manifest reaches either unescaped."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from netpol.cli.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from netpol.model.policy import NetworkPolicy, Peer
+    from netpol.policy.verdict import RuleMatch, RuleMiss, Verdict
+    from netpol.review.explanation import Case, Explanation, Party, SideExplained
+
+    Places = Mapping[str, tuple[str, ...]]
+
+NAMED = 20
+"""Replicas that are listed in a sentence; JSON has all."""
+
+_ALWAYS = {
+    "own node": "Traffic between a pod and the node that it runs on is always allowed: no policy can forbid it.",
+    "own address": "A pod cannot be cut off from itself: no policy can forbid it.",
+}
+
+
+def render(name: str, explanation: Explanation, places: Places) -> Iterator[str]:
+    """The explanation in a format, in pieces of any size.
+
+    Args:
+        name: `text` or `json`.
+        explanation: What to say.
+        places: Where each policy was written, by `namespace/name`.
+    """
+    if name == "json":
+        yield json.dumps(as_json(explanation, places), indent=2) + "\n"
+        return
+    for line in _lines(explanation, places):
+        yield f"{plain(line)}\n"
+
+
+def _lines(explanation: Explanation, places: Places) -> Iterator[str]:
+    ruling = "it depends on the replica" if explanation.differs else explanation.cases[0].verdict.ruling.value
+    yield f"{explanation.source.text} to {explanation.destination.text} on {explanation.port}: {ruling}"
+    several = len(explanation.cases) > 1
+    for case in explanation.cases:
+        yield ""
+        if several or case.port != explanation.port.port:
+            yield f"On port {case.port}, {case.verdict.ruling.value}:"
+        if several:
+            for sources, destinations in case.pairs:
+                yield f"  from {_names(sources)} to {_names(destinations)}"
+        yield from _case(case, explanation, places, several=several)
+    if explanation.notes:
+        yield ""
+    for note in explanation.notes:
+        yield f"Note: {note}."
+
+
+def _case(case: Case, explanation: Explanation, places: Places, *, several: bool) -> Iterator[str]:
+    reason = case.verdict.reason
+    if reason:
+        yield _ALWAYS.get(reason, f"{reason[:1].upper()}{reason[1:]}.")
+        return
+    for side, asked in zip(case.sides, (explanation.source, explanation.destination), strict=True):
+        ends = [pair[0 if side.way == "egress" else 1] for pair in case.pairs]
+        everyone = tuple(dict.fromkeys(_name(party) for some in ends for party in some))
+        subject = _joined(everyone) if several or len(asked.pods) <= 1 else f"every pod of {asked.text}"
+        yield from _side(side, subject, places)
+    yield _conclusion(case.verdict)
+
+
+def _side(side: SideExplained, subject: str, places: Places) -> Iterator[str]:
+    verb = "open" if side.way == "egress" else "accept"
+    outside = _outside(side)
+    if outside:
+        yield f"{side.way.capitalize()}: {subject} {outside}, so no policy restricts what it may {verb}."
+        for policy in side.ignored:
+            yield f"  {_policy(policy, places)} has its labels, but policies are not for hostNetwork pods."
+        return
+    if not side.isolated_by:
+        yield f"{side.way.capitalize()}: no policy isolates {subject}, so it may {verb} any connection."
+    else:
+        policies = ", ".join(_policy(policy, places) for policy in side.isolated_by)
+        yield f"{side.way.capitalize()}: {subject} is isolated by {policies}."
+    for policy in side.others:
+        other = "ingress" if side.way == "egress" else "egress"
+        yield f"  {_policy(policy, places)} selects it too, but for {other} only."
+    if side.match is not None:
+        yield f"  {side.match} allows it{_matched(side.match)}."
+    elif side.isolated_by:
+        yield from _missed(side)
+
+
+def _outside(side: SideExplained) -> str:
+    """Why no policy can be for an end, empty where one could."""
+    from netpol.model.inventory import Pod
+
+    if isinstance(side.end, Pod):
+        return "is on the host network of its node" if side.end.host_network else ""
+    return f"is an address of node {side.node}" if side.node else "is an address that no pod has"
+
+
+def _missed(side: SideExplained) -> Iterator[str]:
+    """Each rule and why it does not allow the connection."""
+    for policy in side.isolated_by:
+        misses = [miss for miss in side.misses if miss.policy is policy]
+        if not misses:
+            yield f"  {policy}: has no {side.way} rule."
+        for miss in misses:
+            yield f"  {miss}{_unmatched(miss)}."
+
+
+def _conclusion(verdict: Verdict) -> str:
+    if verdict.allowed:
+        return "Allowed: both ends let it pass."
+    if verdict.egress.admits or verdict.ingress.admits:
+        return f"Denied: no {verdict.blocked_by} rule allows it."
+    return "Denied: neither an egress nor an ingress rule allows it."
+
+
+def _matched(match: RuleMatch) -> str:
+    """What the rule says, as far as it restricts."""
+    rule = (match.policy.ingress if match.way == "ingress" else match.policy.egress)[match.rule]
+    peer = "everyone" if match.peer is None else peer_text(rule.peers[match.peer])
+    port = "every port" if match.port is None else str(rule.ports[match.port])
+    return f": {peer} on {port}"
+
+
+def _unmatched(miss: RuleMiss) -> str:
+    return f": {'; '.join(map(peer_text, miss.content.peers))}" if miss.by == "peer" else ""
+
+
+def peer_text(peer: Peer) -> str:
+    """A peer in few words."""
+    from netpol.model.policy import PodPeer
+
+    if not isinstance(peer, PodPeer):
+        return f"ipBlock {peer.block}"
+    fields = {"namespaceSelector": peer.namespace_selector, "podSelector": peer.pod_selector}
+    found = (f"{name} {str(selector) or '{}'}" for name, selector in fields.items() if selector is not None)
+    return " and ".join(found)
+
+
+def _policy(policy: NetworkPolicy, places: Places) -> str:
+    place = places.get(str(policy))
+    return f"{policy} ({': '.join(place)})" if place else str(policy)
+
+
+def _name(party: Party) -> str:
+    from netpol.model.inventory import Pod
+
+    return f"{party.namespace}/{party.name}" if isinstance(party, Pod) else str(party)
+
+
+def _names(parties: tuple[Party, ...]) -> str:
+    return _joined(tuple(map(_name, parties)))
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def as_json(explanation: Explanation, places: Places) -> dict[str, Any]:
+    """The stable shape; `replicas` has every pair that an answer holds for, grouped."""
+    from netpol.model.flow import protocol_name
+
+    return {
+        "source": explanation.source.text,
+        "destination": explanation.destination.text,
+        "protocol": protocol_name(explanation.port.protocol),
+        "port": explanation.port.port,
+        "allowed": explanation.allowed,
+        "cases": [_case_json(case, places) for case in explanation.cases],
+        "notes": list(explanation.notes),
+    }
+
+
+def _case_json(case: Case, places: Places) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "allowed": case.verdict.allowed,
+        "port": case.port,
+        "reason": case.verdict.reason,
+        "blocked_by": case.verdict.blocked_by,
+        "replicas": [
+            {"sources": [_name(party) for party in sources], "destinations": [_name(party) for party in destinations]}
+            for sources, destinations in case.pairs
+        ],
+    }
+    return item | {side.way: _side_json(side, places) for side in case.sides}
+
+
+def _side_json(side: SideExplained, places: Places) -> dict[str, Any]:
+    match = side.match
+    return {
+        "isolated_by": [
+            {"policy": str(policy), "place": list(places.get(str(policy), ()))} for policy in side.isolated_by
+        ],
+        "selected_by": [str(policy) for policy in side.others],
+        "ignored_by": [str(policy) for policy in side.ignored],
+        "match": None
+        if match is None
+        else {
+            "policy": str(match.policy),
+            "rule": _rule_path(match),
+            "peer": None if match.peer is None else f"{_rule_path(match)}.{_peers(match)}[{match.peer}]",
+            "port": None if match.port is None else f"{_rule_path(match)}.ports[{match.port}]",
+        },
+        "misses": [
+            {
+                "policy": str(miss.policy),
+                "rule": _rule_path(miss),
+                "peer": None if miss.peer is None else f"{_rule_path(miss)}.{_peers(miss)}[{miss.peer}]",
+                "fails": miss.by,
+            }
+            for miss in side.misses
+        ],
+    }
+
+
+def _rule_path(found: RuleMatch | RuleMiss) -> str:
+    return f"spec.{found.way}[{found.rule}]"
+
+
+def _peers(found: RuleMatch | RuleMiss) -> str:
+    from netpol.policy.verdict import SOURCES
+
+    return SOURCES[found.way]
