@@ -78,7 +78,8 @@ def test_every_command_that_is_shown_exists(command: str) -> None:
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_every_option_that_is_shown_exists(line: str) -> None:
     command, *words = shlex.split(line)[1:]
-    shown = CliRunner().invoke(program(), [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}).output
+    terminal = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    shown = CliRunner().invoke(program(), [command, "--help"], env=terminal).output
     for word in words:
         if re.fullmatch(r"-\w|--[\w-]+", word):
             assert word in shown
