@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from netpol.model.cidr import AddressSet
@@ -21,6 +22,8 @@ _LOCAL_SERVICES: Final = AddressSet.of(
 )
 _BROADCAST: Final = IPv4Address("255.255.255.255")
 _HULL_PREFIX: Final = {4: 24, 6: 120}
+_SERVICE_PREFIX: Final = {4: 12, 6: 108}
+"""The shortest that kube-apiserver takes as --service-cluster-ip-range: 20 bits of addresses."""
 _SNAPSHOT: Final = "take a snapshot of the cluster during the capture"
 
 
@@ -33,15 +36,21 @@ class UnownedRanges:
     how plugins hand addresses out to nodes, and calling such an address external would put a dead pod's address into a
     policy. Networks where pods and nodes share a subnet (cloud plugins) say nothing that way, since anything may live
     there: a node's own address in the same block rules it out.
+
+    Where it states none of a family for Services, their ClusterIPs tell one: a range is a CIDR block that holds them
+    all, so the smallest such block lies within it. It is wider than a range can be where there are several (KEP-1880),
+    and tells nothing then.
     """
 
-    __slots__ = ("_concluded", "_pods", "_services")
+    __slots__ = ("_concluded", "_pods", "_services", "_virtual")
 
     def __init__(self, inventory: Inventory) -> None:
         self._pods = AddressSet.of(*inventory.pod_cidrs)
         self._services = AddressSet.of(*inventory.service_cidrs)
         hulls = _hulls(inventory)
         self._concluded = AddressSet(() if self._pods.v4 else hulls.v4, () if self._pods.v6 else hulls.v6)
+        virtual = _virtual_blocks(inventory)
+        self._virtual = AddressSet(() if self._services.v4 else virtual.v4, () if self._services.v6 else virtual.v6)
 
     def end(self, address: Address) -> ExternalEnd | UnknownEnd:
         """The end that an address without owner is: external only where it can be a peer outside the cluster."""
@@ -52,6 +61,8 @@ class UnownedRanges:
             reason = f"inside the range of pods, but no known pod had it: {_SNAPSHOT}"
         if not reason and address in self._concluded:
             reason = f"between the addresses of one node's pods, but no known pod had it: {_SNAPSHOT}"
+        if not reason and address in self._virtual:
+            reason = "between the addresses of Services, but no known Service has it: add the Services to the manifests"
         return UnknownEnd(address, reason) if reason else ExternalEnd(address)
 
 
@@ -82,6 +93,26 @@ def _hulls(inventory: Inventory) -> AddressSet:
         if _block(low) == _block(high) and _block(low) not in blocks:
             spans.append((low, high))
     return AddressSet.of(*spans)
+
+
+def _virtual_blocks(inventory: Inventory) -> AddressSet:
+    """For each family the smallest block of all ClusterIPs, where no pod and no node has an address of it.
+
+    Services that are reached from outside are left out: some of their addresses are not the cluster's.
+    """
+    inside = [address for one in inventory.services if not one.external for address in one.addresses]
+    pods = (address for pod in inventory.pods for address in pod.addresses)
+    nodes = (address for node in inventory.nodes for address in node.addresses)
+    others = AddressSet.collect(chain(pods, nodes))
+    blocks = []
+    for version, shortest in _SERVICE_PREFIX.items():
+        found = [address for address in inside if address.version == version]
+        if found:
+            low, high = min(found, key=int), max(found, key=int)
+            prefix = low.max_prefixlen - (int(low) ^ int(high)).bit_length()
+            if prefix >= shortest:
+                blocks.append(ip_network(f"{low}/{prefix}", strict=False))
+    return AddressSet.collect(block for block in blocks if not AddressSet.of(block) & others)
 
 
 def _block(address: Address) -> tuple[int, int]:

@@ -257,6 +257,33 @@ class TestEnds:
         flat = Node(name="w1", addresses=(IPv4Address("10.244.1.200"),))
         assert isinstance(one(seen("10.244.1.7"), pods=pods, nodes=[flat]).destinations[0].end, ExternalEnd)
 
+    def test_between_the_addresses_of_services_is_not_outside(self) -> None:
+        """The smallest block that holds all ClusterIPs lies in the cluster's range, whatever that range is."""
+        known = [service("10.96.0.1", "fd00:96::1"), service("10.96.200.9", "fd00:96::ff", name="other")]
+        for ip, kind in {
+            "10.96.77.7": UnknownEnd,
+            "10.96.255.255": UnknownEnd,
+            "10.97.0.1": ExternalEnd,
+            "fd00:96::77": UnknownEnd,
+            "fd00:96::100": ExternalEnd,
+        }.items():
+            assert isinstance(one(seen(ip), services=known).destinations[0].end, kind)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"services": [service("10.96.0.1"), service("172.20.0.1", name="far")]},  # two ranges (KEP-1880)
+            {"services": [service("10.96.0.1"), service("10.96.200.9", name="lb", external=True)]},  # a balancer's
+            {"services": [service("10.96.0.1"), service("10.96.200.9", name="o")], "service_cidrs": ["10.96.0.0/24"]},
+            {
+                "services": [service("10.96.0.1"), service("10.96.200.9", name="other")],
+                "nodes": [Node(name="n", addresses=(IPv4Address("10.96.9.1"),))],
+            },
+        ],
+    )
+    def test_where_services_tell_no_range(self, more: dict[str, Any]) -> None:
+        assert isinstance(one(seen("10.96.77.7"), **more).destinations[0].end, ExternalEnd)
+
     def test_a_virtual_address_as_source(self) -> None:
         found = one(
             seen("10.0.0.1", 8080, client="10.96.0.1"), pods=[web("a", "10.0.0.1")], services=[service("10.96.0.1")]
