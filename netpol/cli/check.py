@@ -126,10 +126,14 @@ def _table(result: Check) -> Iterator[str]:
 def _markdown(result: Check) -> Iterator[str]:
     from netpol.cli.text import markdown_table
 
-    yield f"{_connections(result.denied):,} of {result.connections:,} connections denied"
+    unresolved = f", {_connections(result.unresolved):,} not judged" if result.unresolved else ""
+    yield f"{_connections(result.denied):,} of {result.connections:,} connections denied{unresolved}"
     if result.denied:
         yield ""
         yield from markdown_table(DENIED_HEADING, _denied_rows(result.denied))
+    if result.unresolved:
+        yield ""
+        yield from markdown_table(UNRESOLVED_HEADING, _unresolved_rows(result.unresolved))
 
 
 def _denied_rows(items: Sequence[Blocked]) -> Iterator[tuple[str, ...]]:

@@ -41,7 +41,14 @@ def flows(
 
     With --cluster, each row also names the workloads, nodes and Services behind the addresses.
     """
-    from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin, warn
+    from netpol.cli.observe import (
+        ClusterChoice,
+        cluster_of,
+        read,
+        refuse_shared_stdin,
+        warn,
+        warn_of_unknown_namespaces,
+    )
     from netpol.errors import UsageError
     from netpol.flows.write import write_table
 
@@ -55,6 +62,8 @@ def flows(
             "Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet"
         )
     known = cluster_of(ClusterChoice(paths=paths)) if paths else None
+    if known:
+        warn_of_unknown_namespaces(wanted, known)
     reading = read(captures, known)
     if output is Format.JSON and known is None:
         write_table(reading.table, sys.stdout)

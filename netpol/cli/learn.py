@@ -44,7 +44,8 @@ def learn(
     default_deny: Annotated[
         bool,
         typer.Option(
-            "--default-deny", help="Add to each namespace a policy that closes every pod without one of its own."
+            "--default-deny",
+            help="Add to each namespace that gets policies one that closes every pod without one of its own.",
         ),
     ] = False,
     system: Annotated[
@@ -59,7 +60,14 @@ def learn(
     anything is written. YAML goes to stdout or to -d DIR, the account of what was used and what was left out to stderr.
     """
     from netpol.cli.account import account_lines
-    from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin
+    from netpol.cli.observe import (
+        ClusterChoice,
+        cluster_of,
+        read,
+        refuse_shared_stdin,
+        warn,
+        warn_of_unknown_namespaces,
+    )
     from netpol.cli.output import write_directory
     from netpol.cli.summary import summary_of
     from netpol.dialects.kubernetes import to_files, to_yaml
@@ -81,6 +89,7 @@ def learn(
         system=system,
     )
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
+    warn_of_unknown_namespaces(choice.namespaces, known)
     reading = read(captures, known)
     selectors = Selectors(known.inventory)
     admission = admit(reading.resolved(known), known.inventory, selectable=selectors.selectable)
@@ -95,6 +104,9 @@ def learn(
         sys.stdout.write(to_yaml(generated.policies, nodes=nodes))
     else:
         write_directory(directory, to_files(generated.policies, nodes=nodes), summary)
+    if not generated.policies:
+        whose = " of the namespaces that were asked for" if len(graph) else ""
+        warn(f"no policy was written: no connection{whose} was learned")
     for line in account_lines(summary):
         sys.stderr.write(f"{line}\n")
     raise typer.Exit(reading.exit_code)

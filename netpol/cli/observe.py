@@ -12,7 +12,7 @@ from netpol.cli.text import plain
 from netpol.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
@@ -122,6 +122,12 @@ def warn_of_losses(tally: Tally) -> None:
         warn(f"{name}: no capture, passed over")
     if tally.passed_over_files > len(tally.passed_over):
         warn(f"{tally.passed_over_files - len(tally.passed_over)} more files that are no captures were passed over")
+
+
+def warn_of_unknown_namespaces(wanted: Iterable[str] | None, cluster: Cluster) -> None:
+    """Says on stderr which namespaces of `-n` the cluster does not have: a misspelt one would only look empty."""
+    for name in sorted(set(wanted or ()) - cluster.inventory.namespaces.keys()):
+        warn(f"the cluster has no namespace {name}")
 
 
 def warn(message: str) -> None:
