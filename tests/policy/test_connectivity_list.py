@@ -309,3 +309,24 @@ def test_addresses_with_equal_ports_are_one_range() -> None:
         ("10.0.0.0/24", PortMap.ALL),
         ("10.0.1.4-10.0.1.255", PortMap(tcp=PortSet.of(53))),
     ]
+
+
+def test_addresses_that_one_replica_alone_may_reach_are_its_own() -> None:
+    pods = _deployment("web", {"labels": {"app": "web", "canary": "yes"}}, {})
+    inventory = Inventory(namespaces={}, pods=pods)
+    everywhere = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}
+    near = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}
+    policies = [
+        _policy({"policyTypes": ["Egress"], "egress": [near]}, "near"),
+        _policy(
+            {"podSelector": {"matchLabels": {"canary": "yes"}}, "policyTypes": ["Egress"], "egress": [everywhere]},
+            "far",
+        ),
+    ]
+    listing = list_allowed(Connectivity.of(policies, inventory))
+    assert [(row.source.text, row.destination.text) for row in listing.rows if row.source.members] == [
+        ("a/web-0[Pod]", "0.0.0.0-192.0.1.255"),
+        ("a/web-0[Pod]", "192.0.3.0-255.255.255.255"),
+        ("a/web[Deployment]", "192.0.2.0/24"),
+    ]
+    assert [place.text for place in listing.differing] == ["a/web[Deployment]"]
