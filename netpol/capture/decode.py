@@ -44,16 +44,16 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
     """
     tally.packets += len(records)
     block = Block(records.data, records.heads, tally)
+    plain = decode_plain(records)
+    rows = np.arange(len(records)) if plain is None else np.flatnonzero(~plain.mask)
+    at, captured = records.at[rows], records.captured[rows]
     cursor = Cursor(
-        rows=np.arange(len(records)),
-        at=records.at,
-        end=records.at + records.captured,
-        wire_end=records.at + np.maximum(records.wire, records.captured),
+        rows=rows,
+        at=at,
+        end=at + captured,
+        wire_end=at + np.maximum(records.wire[rows], captured),
         offset=0,
     )
-    plain = decode_plain(records)
-    if plain is not None:
-        cursor = cursor.take(~plain.mask)
     if isinstance(records.linktype, int):
         block.frames.append((records.linktype, cursor))
     else:
