@@ -23,12 +23,10 @@ _LEVELS: Final = {"error": "error", "warning": "warning", "info": "note"}
 
 def sarif(report: Report) -> Iterator[str]:
     """One run. A finding without a known line points at the file alone, one without a file at the policy."""
-    from importlib.metadata import version
-
     from netpol.review.review import CHECKS
 
     positions = {check.id: number for number, check in enumerate(CHECKS)}
-    driver = {"name": "netpol", "version": version("netpol-learn"), "rules": [_rule(check) for check in CHECKS]}
+    driver = {"name": "netpol", **_version(), "rules": [_rule(check) for check in CHECKS]}
     results = [_result(finding, line, positions[finding.check.id]) for finding, line in report.placed()]
     log = {
         "$schema": _SCHEMA,
@@ -36,6 +34,16 @@ def sarif(report: Report) -> Iterator[str]:
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     }
     yield json.dumps(log, indent=2, ensure_ascii=True) + "\n"
+
+
+def _version() -> dict[str, str]:
+    """Nothing where netpol runs from a checkout that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return {"version": version("netpol-learn")}
+    except PackageNotFoundError:
+        return {}
 
 
 def _rule(check: Check) -> dict[str, Any]:
