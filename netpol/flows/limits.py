@@ -17,6 +17,9 @@ LONG_IDLE: Final = (2 * 3600 + 4 * 60) * SECOND
 EARLY: Final = SECOND // 20
 """Packets may be captured so long before the SYN that they follow: several interfaces or queues write into one file."""
 
+CLOCKS: Final = SECOND
+"""By how much the clocks of two nodes may differ; NTP keeps them within milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

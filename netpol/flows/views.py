@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.capture.views import distinct
-from netpol.flows.limits import EARLY, SILENCE
+from netpol.flows.limits import CLOCKS, EARLY, SILENCE
 from netpol.flows.records import (
     DATA,
     FROM_HIGH,
@@ -196,15 +196,19 @@ def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:
 
 
 def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowledge) -> None:
-    """Labels a conversation with a Service's address like the same client's with a pod at the same time."""
-    loose = (records["protocol"] == UDP) | ((records["protocol"] == TCP) & ~opened(records))
+    """Labels a conversation with a Service's address like the same client's with a pod at the same time.
+
+    These have no handshake to know them by: datagrams, attempts, what is older than the capture. They last for
+    milliseconds often, and the clocks of the two nodes that saw them need not agree so well.
+    """
+    loose = (records["protocol"] == UDP) | ((records["protocol"] == TCP) & (records["synack"] == NEVER))
     rows = np.flatnonzero(loose)
     if not len(rows):
         return
     virtual = virtual_ends(records.take(rows), "high", knowledge)
     if not virtual.any():
         return
-    keys = [records[name][rows] for name in ("low_port", "low", "low_high", "protocol")]
+    keys = [records[name][rows] for name in ("client_isn", "low_port", "low", "low_high", "protocol")]
     order = np.lexsort((records["first"][rows], *keys))
     rows, virtual = rows[order], virtual[order]
     same = np.ones(len(rows) - 1, np.bool_)
@@ -212,7 +216,7 @@ def _label_virtual(records: Records, labels: NDArray[np.intp], knowledge: Knowle
         ordered = key[order]
         same &= ordered[1:] == ordered[:-1]
     first, last = records["first"][rows], records["last"][rows]
-    same &= (virtual[1:] != virtual[:-1]) & (first[1:] <= last[:-1])
+    same &= (virtual[1:] != virtual[:-1]) & (first[1:] <= last[:-1] + CLOCKS)
     distance = np.where(same, first[1:] - first[:-1], NEVER)
     before = np.append(NEVER, distance)
     after = np.append(distance, NEVER)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from netpol.flows.assemble import assemble
 from tests.flows.columns import batch, quotes, rows
@@ -115,6 +116,36 @@ def test_udp_through_a_service_is_one_when_the_cluster_says_so() -> None:
     ((key, values),) = rows(assemble(packets, knowledge=_Cluster())).items()
     assert key == (1, 2, UDP, 53, "established")
     assert values[:2] == (1, 4)
+
+
+@pytest.mark.parametrize("skew", [-SECOND // 2, -2_000_000, 2_000_000, SECOND // 2])
+def test_a_service_and_its_pod_are_one_though_the_nodes_clocks_differ(skew: int) -> None:
+    ask = Packet(time=_START, source=_CLIENT, destination=_SERVICE, protocol=UDP, payload=30)
+    attempt = Packet(time=_START, source=_CLIENT, destination=_SERVICE, flags=SYN, sequence=7)
+    data = Packet(time=_START, source=_CLIENT, destination=_SERVICE, flags=ACK, payload=5)
+
+    def views(first: Packet, answer: int) -> list[Packet]:
+        here = [first, replace(first, time=_START + 1000, source=_SERVICE, destination=_CLIENT, flags=answer)]
+        there = [replace(first, time=_START + skew, destination=_POD)]
+        there += [replace(first, time=_START + skew + 500, source=_POD, destination=_CLIENT, flags=answer)]
+        return sorted(here + there, key=lambda packet: packet.time)
+
+    for first, answer, outcome in (
+        (ask, 0, "established"),
+        (attempt, RST | ACK, "refused"),
+        (data, ACK, "midstream"),
+    ):
+        ((key, values),) = rows(assemble([batch(views(first, answer))], knowledge=_Cluster(_POD, _SERVICE))).items()
+        assert key == (1, 2, first.protocol, 8080, outcome)
+        assert values[:2] == (1, 4)
+
+
+def test_attempts_with_numbers_of_their_own_are_not_views_of_one() -> None:
+    attempts = [
+        Packet(time=_START + number, source=_CLIENT, destination=end, flags=SYN, sequence=number)
+        for number, end in enumerate((_SERVICE, _POD))
+    ]
+    assert len(assemble([batch(attempts)], knowledge=_Cluster(_POD, _SERVICE))) == 2
 
 
 def test_midstream_is_directed_by_a_declared_port() -> None:
