@@ -39,6 +39,7 @@ def program(words: Sequence[str] = ()) -> typer.Typer:
         epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a folder of them, or - for standard input.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",  # paragraphs flow; nothing in the help is markup
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_netpol)
