@@ -51,7 +51,8 @@ def locate(findings: Iterable[Finding]) -> dict[int, int]:
     lines: dict[int, int] = {}
     for file, spots in by_file.items():
         try:
-            content = Path(file).read_bytes()
+            # A pipe has been read already.
+            content = Path(file).read_bytes() if Path(file).is_file() else b""
         except OSError:
             continue
         known = lines_of(content, (found for _, found in spots))

@@ -164,23 +164,21 @@ class Ends:
         raise self._unknown(text, namespace, name)
 
     def _unknown(self, text: str, namespace: str, name: str) -> UsageError:
-        known = {f"{where}/{what}[{kind}]" for (where, what), kinds in self._workloads.items() for kind in kinds}
-        near = {
-            f"{where}/{what}[{kind}]"
+        known = {
+            (where, what): [f"{where}/{what}[{kind}]" for kind in kinds]
             for (where, what), kinds in self._workloads.items()
-            for kind in kinds
-            if what == name or (where == namespace and _is_near(what, name))
         }
-        near |= set(get_close_matches(text[:_LONGEST], sorted(known), n=_NEAR))
-        if near:
-            remedy = f"Near it there are {', '.join(sorted(near)[:_CHOICES])}"
-        else:
-            remedy = "Write namespace/name as `kubectl get pods -A` shows them"
+        here = [what for where, what in known if where == namespace]
+        alike = {(namespace, what) for what in get_close_matches(name[:_LONGEST], here, n=_NEAR)}
+        alike |= {place for place in known if place[1] == name}
+        if not alike:
+            words = {f"{where}/{what}": (where, what) for where, what in known}
+            alike = {words[word] for word in get_close_matches(f"{namespace}/{name}"[:_LONGEST], words, n=_NEAR)}
+        remedy = "Write namespace/name as `kubectl get pods -A` shows them"
+        if alike:
+            near = sorted(label for place in alike for label in known[place])
+            remedy = f"Near it there are {', '.join(near[:_CHOICES])}"
         return UsageError(f"the cluster has no pod and no workload {shown(text)}", remedy=remedy)
-
-
-def _is_near(one: str, other: str) -> bool:
-    return bool(get_close_matches(one, [other[:_LONGEST]], n=1))
 
 
 def _about(pods: list[Pod]) -> str:
