@@ -52,8 +52,8 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if len(summary["scanners"]) > SHOWN:
         yield "  scans", f"and {len(summary['scanners']) - SHOWN} more sources"
     ends = summary["endpoints"]
-    outside = f"{ends['nodes']:,} nodes and {ends['external']:,} groups of outside addresses"
-    yield "edges", f"{summary['edges']:,} among {ends['workloads']:,} workloads, {outside}"
+    outside = f"nodes {ends['nodes']:,}, groups of outside addresses {ends['external']:,}"
+    yield "edges", f"{summary['edges']:,}; workloads {ends['workloads']:,}, {outside}"
     yield "policies", _policies(summary)
     proof = summary["proof"]
     pairs = proof["admitted"] + proof["denied"]
@@ -78,7 +78,7 @@ def _connections(connections: Mapping[str, int]) -> str:
 def _policies(summary: Mapping[str, Any]) -> str:
     rules, bound = summary["rules"], summary["rules_lower_bound"]
     fewest = "no fewer would do" if rules == bound else f"at least {bound:,} are needed"
-    return f"{summary['policies']:,} with {rules:,} rules ({fewest}), {summary['selectors']:,} selectors"
+    return f"{summary['policies']:,}; rules {rules:,} ({fewest}), selectors {summary['selectors']:,}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
