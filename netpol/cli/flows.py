@@ -46,7 +46,6 @@ def flows(
         cluster_of,
         read,
         refuse_shared_stdin,
-        warn,
         warn_of_unknown_namespaces,
     )
     from netpol.errors import UsageError
@@ -70,8 +69,6 @@ def flows(
     else:
         anonymous = ((flow, None, None) for flow in reading.table)
         _print(_named(reading.resolved(known), wanted) if known else anonymous, output, with_names=known is not None)
-    for note, count in reading.table.notes.items():
-        warn(f"{note}: {count:,}")
     _account(reading)
     raise typer.Exit(reading.exit_code)
 

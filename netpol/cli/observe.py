@@ -109,6 +109,8 @@ def read(captures: Sequence[str], cluster: Cluster | None) -> Reading:
         packets = through(read_packets(paths_of(captures), tally))
         table = assemble(packets, knowledge=cluster.timeline if cluster else None)
     warn_of_losses(tally)
+    for remark, count in table.notes.items():
+        warn(f"{remark}: {count:,}")
     return Reading(tally=tally, table=table)
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 from tests.cli.traffic import Traffic
 
@@ -85,3 +88,18 @@ def test_markdown_counts_what_was_not_judged(netpol: Netpol, cluster: Path, tmp_
     assert answer.code == 1
     assert answer.out.startswith("1 of 2 connections denied, 1 not judged\n")
     assert "239.1.2.3" in answer.out
+
+
+@pytest.mark.parametrize("command", ["flows", "learn", "check"])
+def test_what_the_assembly_of_flows_noted_is_said_by_every_command(
+    netpol: Netpol, cluster: Path, tmp_path: Path, command: str
+) -> None:
+    quoted = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=4000, dport=53)
+    stray = Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / ICMP(type=3, code=3) / quoted
+    wrpcap(str(tmp_path / "stray.pcap"), [stray])
+    policies = tmp_path / "deny.yaml"
+    policies.write_text(DENY)
+    more = ("--policies", policies) if command == "check" else ()
+    answer = netpol(command, tmp_path / "stray.pcap", "--cluster", cluster, *more)
+    assert answer.code == 0
+    assert "warning: unreachables about packets that were not captured: 1" in answer.err
