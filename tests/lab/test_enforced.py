@@ -1,9 +1,10 @@
-"""The kernel as the judge: under the expected policies the shop works as ever, and the intruder gets nothing."""
+"""The kernel as the judge: under the learned policies the shop works as ever, and the intruder gets nothing."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,8 +24,18 @@ def _facts(shop: Shop, *purposes: str) -> set[tuple[Any, ...]]:
     return {tuple(row[name] for name in names) for row in shop.truth if row["purpose"] in purposes}
 
 
-def test_the_shop_works_and_the_scan_does_not(shipped: Shop, play_under: Callable[[Path], Shop]) -> None:
-    enforced = play_under(shipped.samples / "expected")
+@pytest.fixture
+def learned(shipped: Shop, tmp_path: Path) -> Path:
+    """What netpol learns from the shipped captures."""
+    folder = tmp_path / "learned"
+    cluster = str(shipped.samples / "cluster.yaml")
+    command = [sys.executable, "-m", "netpol", "learn", str(shipped.captures), "--cluster", cluster, "-d", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def test_the_shop_works_and_the_scan_does_not(shipped: Shop, learned: Path, play_under: Callable[[Path], Shop]) -> None:
+    enforced = play_under(learned)
     assert _facts(enforced, "shop", "own-node", "probe") == _facts(shipped, "shop", "own-node", "probe")
     got_through = {
         fact for fact in _facts(enforced, "scan", "noise", "failure") if fact[-1] not in {"refused", "unanswered"}
