@@ -32,15 +32,7 @@ class Format(StrEnum):
 
 def check(
     captures: options.Captures,
-    policies: Annotated[
-        list[str],
-        typer.Option(
-            "--policies",
-            metavar="PATH",
-            help="File or folder of NetworkPolicies, or -. Repeatable.",
-            show_default=False,
-        ),
-    ],
+    policies: options.PolicyPaths,
     cluster: options.ClusterPaths = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the answer is printed.")] = Format.TABLE,
     context: options.Context = None,

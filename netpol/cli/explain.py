@@ -36,15 +36,7 @@ def explain(
             show_default=False,
         ),
     ],
-    policies: Annotated[
-        list[str],
-        typer.Option(
-            "--policies",
-            metavar="PATH",
-            help="File or folder of NetworkPolicies, or -. Repeatable.",
-            show_default=False,
-        ),
-    ],
+    policies: options.PolicyPaths,
     cluster: options.ClusterPaths = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the answer is printed.")] = Format.TEXT,
     context: options.Context = None,
@@ -55,9 +47,9 @@ def explain(
     A workload stands for all its pods. Where they get different answers, each is listed, and the exit code is 1.
     """
     from netpol.cli.explain_render import render
-    from netpol.cli.lint_inputs import read_written
     from netpol.cli.list_inputs import read_inventory
     from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.policies import read_written
     from netpol.review.ends import Ends, parse_port
     from netpol.review.explain import explain as answer
 

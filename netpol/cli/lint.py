@@ -66,10 +66,11 @@ def lint(
 
     Each finding has a stable id, a severity (error, warning or info), its place and a remedy.
     """
-    from netpol.cli.lint_inputs import locate, read_written
+    from netpol.cli.lint_lines import locate
     from netpol.cli.lint_render import Report, render
     from netpol.cli.list_inputs import read_inventory
     from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.policies import read_written
     from netpol.review.findings import Severity
     from netpol.review.review import review
     from netpol.review.scene import Scene

@@ -25,6 +25,12 @@ ClusterPaths = Annotated[
         show_default=False,
     ),
 ]
+PolicyPaths = Annotated[
+    list[str],
+    typer.Option(
+        "--policies", metavar="PATH", help="File or folder of NetworkPolicies, or -. Repeatable.", show_default=False
+    ),
+]
 Context = Annotated[
     str | None,
     typer.Option("--context", metavar="NAME", help="The context of the kubeconfig to use.", show_default=False),

@@ -52,4 +52,5 @@ def _markdown_cell(text: str) -> str:
     escaped = "".join(
         f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&@" else character for character in plain(text)
     )
-    return escaped or " "
+    # GitHub links what looks like an address even without markup (GFM, 6.9).
+    return escaped.replace("://", "\\://").replace("www.", "www\\.") or " "

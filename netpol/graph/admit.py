@@ -7,7 +7,7 @@ connections, always.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DYNAMIC_PORTS = 8
 """More undeclared ephemeral ports than this between the same two ends are chosen anew each time (passive FTP, RPC)."""
+
+SINGLE_USE_PORTS = 2
+"""So are more than this at one end that met one connection each, whoever opened it: a server's own ports meet more."""
 
 FAILURES = frozenset({Reason.REFUSED, Reason.UNANSWERED})
 CONTACTS = FAILURES | {
@@ -131,8 +134,7 @@ class _Book:
                 scanners[source] = _spell(accepted.source)
                 self.leave_out(flow, Reason.SCAN)
             elif any(
-                (*_pair(accepted.source, end), flow.flow.protocol) in dynamic
-                and self.judge.is_ephemeral(end, flow.flow.protocol, port)
+                (*_pair(accepted.source, end), flow.flow.protocol, port) in dynamic
                 for end, port in accepted.destinations
             ):
                 self.leave_out(flow, Reason.EPHEMERAL_PORT)
@@ -153,14 +155,24 @@ class _Book:
             spread={name: tuple(sorted(spread[name])) for name in sorted(spread)},
         )
 
-    def _dynamic(self) -> frozenset[tuple[tuple[str, ...], tuple[str, ...], int]]:
-        """Which (source, destination, protocol) met more undeclared ephemeral ports than a server listens on."""
-        ports: defaultdict[tuple[tuple[str, ...], tuple[str, ...], int], set[int]] = defaultdict(set)
+    def _dynamic(self) -> frozenset[tuple[tuple[str, ...], tuple[str, ...], int, int]]:
+        """The (source, destination, protocol, port) whose port was chosen for the occasion."""
+        between: defaultdict[tuple[tuple[str, ...], tuple[str, ...], int], set[int]] = defaultdict(set)
+        uses: defaultdict[tuple[tuple[str, ...], int], Counter[int]] = defaultdict(Counter)
         for flow, accepted in self.accepted:
+            protocol = flow.flow.protocol
             for end, port in accepted.destinations:
-                if self.judge.is_ephemeral(end, flow.flow.protocol, port):
-                    ports[*_pair(accepted.source, end), flow.flow.protocol].add(port)
-        return frozenset(pair for pair, seen in ports.items() if len(seen) > DYNAMIC_PORTS)
+                if self.judge.is_ephemeral(end, protocol, port):
+                    between[*_pair(accepted.source, end), protocol].add(port)
+                    uses[family_key(end), protocol][port] += flow.flow.connections
+        once = {end: {port for port, count in ports.items() if count == 1} for end, ports in uses.items()}
+        return frozenset(
+            (source, end, protocol, port)
+            for (source, end, protocol), ports in between.items()
+            for port in ports
+            if len(ports) > DYNAMIC_PORTS
+            or (port in once[end, protocol] and len(once[end, protocol]) > SINGLE_USE_PORTS)
+        )
 
 
 def _learn(

@@ -116,6 +116,16 @@ def test_ports_chosen_anew_each_time_are_not_learned_and_declared_ones_are() -> 
     assert [item.port for item in admission.observations] == [21, 40000]
 
 
+def test_a_few_ports_that_met_one_connection_each_are_not_learned_and_those_that_met_more_are() -> None:
+    """Three downloads over passive FTP, by two clients, and a gRPC server that declares nothing."""
+    passive = [flow(WEB, API, 50000), flow(WEB, API, 50010), flow(CANARY, API, 50020)]
+    lasting = [flow(WEB, API, 50051, connections=2), flow(WEB, API, 21), flow(WEB, CANARY, 50000)]
+    admission = admit([*passive, *lasting], CLUSTER)
+    assert admission.left_out_connections() == {Reason.EPHEMERAL_PORT: 3}
+    assert sorted(item.port for item in admission.observations) == [21, 50000, 50051]
+    assert admit(passive[:2], CLUSTER).learned == 2
+
+
 def scan_of(source: Any, target: Any, *, at: float, closed: int = 30, open_ports: tuple[int, ...] = ()) -> list[Any]:
     attempts = [
         flow(source, target, 9000 + index, outcome=Outcome.REFUSED, at=at + index / 100) for index in range(closed)
