@@ -29,7 +29,7 @@ from netpol.flows.records import (
     put,
     stacked,
 )
-from netpol.model.flow import ICMP, ICMPV6, TCP, UDP
+from netpol.model.flow import ICMP, ICMPV6, NO_TENANCY, TCP, UDP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +97,9 @@ def folded(records: Records, knowledge: Knowledge | None) -> Records:
     """One record per connection, the client as its low end.
 
     The client is the one that the view nearest to the client shows, the server the one that the view nearest to the
-    server shows; a Service's virtual address gives way to any other. Packets and bytes of all views are added up.
+    server shows; a Service's virtual address gives way to any other. A client whom the cluster does not know gives way
+    to one whom it does: a node that rewrote it on its way in, and is all that the server and its policies see. Packets
+    and bytes of all views are added up.
     """
     records = client_first(records, knowledge)
     labels = _labels(records, knowledge)
@@ -124,6 +126,10 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
     at_server = views.take(by_server[starts])
     for name in ("high_high", "high", "high_port"):
         result[name] = at_server[name]
+    if knowledge is not None:
+        rewritten = (_tenants(result, knowledge) == NO_TENANCY) & (_tenants(at_server, knowledge) >= 0)
+        for name in ("low_high", "low", "low_port"):
+            result[name] = np.where(rewritten, at_server[name], result[name])
     for name, reduction in (
         ("packets", np.add),
         ("bytes", np.add),
@@ -134,6 +140,11 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
     ):
         result[name] = reduction.reduceat(rows[name], starts)
     return result
+
+
+def _tenants(records: Records, knowledge: Knowledge) -> NDArray[np.int32]:
+    """int32[n]: who held the address of the low end, or NO_TENANCY or AMBIGUOUS_TENANCY."""
+    return knowledge.tenancies(records["family"], addresses(records, "low"), records["first"], records["last"])
 
 
 def _labels(records: Records, knowledge: Knowledge | None) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from netpol.flows.assemble import assemble
+from netpol.model.flow import NO_TENANCY
 from tests.flows.columns import batch, quotes, rows
 from tests.flows.reference import ACK, FIN, RST, SECOND, SYN, TCP, UDP, End, Packet
 
@@ -79,6 +80,28 @@ def test_a_virtual_address_gives_way() -> None:
     far = _handshake(_CLIENT, _SERVICE, start=_START, gap=300)
     ((key, _),) = rows(assemble([batch(near + far)], knowledge=_Cluster())).items()
     assert key[:4] == (1, 2, TCP, 8080)
+
+
+def test_a_client_from_outside_whom_a_node_rewrote_is_what_the_server_saw() -> None:
+    """A nodePort: policies meet the node's address. A pod that a node rewrote on its way out stays the client."""
+
+    class Nodes(_Cluster):
+        def tenancies(
+            self,
+            family: NDArray[np.uint8],
+            address: NDArray[np.uint64],
+            first: NDArray[np.int64],
+            last: NDArray[np.int64],
+        ) -> NDArray[np.int32]:
+            known = super().tenancies(family, address, first, last)
+            return np.where(address[:, 1] == _CLIENT[0], np.int32(NO_TENANCY), known)
+
+    outside = _handshake(_CLIENT, (5, 30080), start=_START, gap=900)
+    inside = _handshake((5, 51000), _POD, start=_START + 100, gap=700)
+    packets = sorted(outside + inside, key=lambda packet: packet.time)
+    assert list(rows(assemble([batch(packets)], knowledge=Nodes()))) == [(5, 2, TCP, 8080, "established")]
+    assert list(rows(assemble([batch(packets)], knowledge=_Cluster()))) == [(1, 2, TCP, 8080, "established")]
+    assert list(rows(assemble([batch(packets)]))) == [(1, 2, TCP, 8080, "established")]
 
 
 def test_two_nodes_see_the_same_packets() -> None:
