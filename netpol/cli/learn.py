@@ -105,7 +105,7 @@ def learn(
     else:
         write_directory(directory, to_files(generated.policies, nodes=nodes), summary)
     if not generated.policies:
-        whose = " of the namespaces that were asked for" if len(graph) else ""
+        whose = " of a namespace that policies are written for" if len(graph) else ""
         warn(f"no policy was written: no connection{whose} was learned")
     for line in account_lines(summary):
         sys.stderr.write(f"{line}\n")
