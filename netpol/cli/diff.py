@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netpol.cli import options
-from netpol.cli.list_inputs import one_pass
 
 if TYPE_CHECKING:
     from netpol.policy.difference import Difference
@@ -37,7 +36,6 @@ class Gate(StrEnum):
 _SIDE = "A file or folder of NetworkPolicies, -, git:REV:PATH, or `live` for what the cluster has now."
 
 
-@one_pass()
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help=_SIDE, show_default=False)],
     new: Annotated[str, typer.Argument(metavar="NEW", help=_SIDE, show_default=False)],

@@ -53,7 +53,7 @@ class Inputs:
         )
 
     def _cluster(self) -> Inventory:
-        from netpol.cli.list_inputs import read_inventory
+        from netpol.cli.observe import read_inventory
         from netpol.cluster.manifests import inventory_of
 
         if self.cluster.paths or LIVE not in {self.old, self.new}:

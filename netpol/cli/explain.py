@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from netpol.cli import options
-from netpol.cli.list_inputs import one_pass
 
 DENIED = 1
 """Exit code when the connection is denied, between some of the replicas at least."""
@@ -24,7 +23,6 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@one_pass()
 def explain(
     source: Annotated[str, typer.Argument(metavar="SRC", help=f"Who opens it: {_END}", show_default=False)],
     destination: Annotated[str, typer.Argument(metavar="DST", help=f"Who serves it: {_END}", show_default=False)],
@@ -47,8 +45,7 @@ def explain(
     A workload stands for all its pods. Where they get different answers, each is listed, and the exit code is 1.
     """
     from netpol.cli.explain_render import render
-    from netpol.cli.list_inputs import read_inventory
-    from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, read_inventory, refuse_shared_stdin
     from netpol.cli.policies import read_written
     from netpol.review.ends import Ends, parse_port
     from netpol.review.explain import explain as answer

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netpol.cli import options
-from netpol.cli.list_inputs import one_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +38,6 @@ class Gate(StrEnum):
     INFO = "info"
 
 
-@one_pass()
 def lint(
     policies: Annotated[
         list[str],
@@ -68,8 +66,7 @@ def lint(
     """
     from netpol.cli.lint_lines import locate
     from netpol.cli.lint_render import Report, render
-    from netpol.cli.list_inputs import read_inventory
-    from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, read_inventory, refuse_shared_stdin
     from netpol.cli.policies import read_written
     from netpol.review.findings import Severity
     from netpol.review.review import review

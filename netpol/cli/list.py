@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netpol.cli import options
-from netpol.cli.list_inputs import one_pass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,7 +30,6 @@ class Format(StrEnum):
     DOT = "dot"
 
 
-@one_pass()
 def list_(
     policies: Annotated[
         list[str],
@@ -53,9 +51,8 @@ def list_(
     A row for two workloads holds for all their pods. Workloads that have no pods yet are judged by their templates.
     With -n, the rows in which either end is in the namespace.
     """
-    from netpol.cli.list_inputs import read_inventory
     from netpol.cli.list_render import render
-    from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, read_inventory, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
     from netpol.policy.connectivity import Connectivity
     from netpol.policy.connectivity_list import list_allowed

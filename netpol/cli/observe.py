@@ -83,15 +83,28 @@ def cluster_of(choice: ClusterChoice) -> Cluster:
     """
     from netpol.cluster.timeline import Timeline
 
+    inventory = read_inventory(choice)
+    return Cluster(inventory=inventory, timeline=Timeline.of(inventory))
+
+
+def read_inventory(choice: ClusterChoice) -> Inventory:
+    """The same without its history.
+
+    Raises:
+        InputError: A file cannot be read.
+        ClusterError: The API server cannot be asked.
+    """
     if choice.paths:
         from netpol.cluster.manifests import load
 
-        inventory = load(paths_of(choice.paths))
-    else:
-        from netpol.cluster.live import load_live
+        return load(paths_of(choice.paths))
+    from netpol.cluster.live import LiveReading, load_live
 
-        inventory = load_live(choice.context, choice.kubeconfig)
-    return Cluster(inventory=inventory, timeline=Timeline.of(inventory))
+    reading = LiveReading()
+    inventory = load_live(choice.context, choice.kubeconfig, reading=reading)
+    for message in reading.warnings:
+        warn(message)
+    return inventory
 
 
 def read(captures: Sequence[str], cluster: Cluster | None) -> Reading:

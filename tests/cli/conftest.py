@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ def netpol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             code = 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        finally:
+            gc.enable()
         streams = capsys.readouterr()
         return Answer(code, streams.out, streams.err)
 
