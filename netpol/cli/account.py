@@ -61,6 +61,9 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     reach = summary["pod_pair_ports"]
     seen = f"{reach['observed']:,} observed"
     yield "pod-pair-ports", f"{reach['before']:,} allowed before, {reach['after']:,} after, {seen}"
+    before, after = summary["blast_radius"]["before"], summary["blast_radius"]["after"]
+    worst = f"at worst {before['worst']:,} before, {after['worst']:,} after"
+    yield "blast radius", f"pods that one pod reaches: {before['mean']:.1f} before, {after['mean']:.1f} after; {worst}"
     tightness = summary["tightness"]
     yield "tightness", "nothing is allowed between pods" if tightness is None else f"{tightness:.3f}"
 

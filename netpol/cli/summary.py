@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netpol.graph.admit import Admission
     from netpol.graph.label_graph import LabelGraph
     from netpol.model.inventory import Inventory
+    from netpol.policy.connectivity_figures import Figures
     from netpol.policy.generate import Generated
     from netpol.policy.generate_statements import Statement
     from netpol.policy.replay import Replay
@@ -95,8 +96,22 @@ def summary_of(
         "rules_lower_bound": generated.rules_lower_bound,
         "selectors": generated.selectors,
         "proof": {"admitted": proof.admitted, "denied": len(proof.denied)},
-        "pod_pair_ports": {"before": figures.before, "after": figures.allowed, "observed": figures.observed},
+        "pod_pair_ports": {
+            "before": figures.before[""].pod_pair_ports,
+            "after": figures.after[""].pod_pair_ports,
+            "observed": figures.observed,
+        },
         "tightness": figures.ratio,
+        "blast_radius": {"before": _radius(figures.before[""]), "after": _radius(figures.after[""])},
+        "namespaces": {
+            name: {
+                "pods": after.pods,
+                "pod_pair_ports": {"before": figures.before[name].pod_pair_ports, "after": after.pod_pair_ports},
+                "blast_radius": {"before": _radius(figures.before[name]), "after": _radius(after)},
+            }
+            for name, after in figures.after.items()
+            if name
+        },
         "statements": [_statement(statement) for statement in others],
         "notes": {
             "cluster": dict(inventory.notes),
@@ -107,6 +122,11 @@ def summary_of(
             },
         },
     }
+
+
+def _radius(figures: Figures) -> dict[str, float]:
+    """Pods that one pod can reach: on average, and at worst."""
+    return {"mean": round(float(figures.mean), 3), "worst": figures.worst}
 
 
 def _packets(reading: Reading) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How much a policy set leaves open, counted in pods: allowed pod-pair-ports and blast radius, per namespace.
 
 A pod-pair-port is (source pod, destination pod, protocol, port) with two different pods and a port at which the
-destination can be met, as in `tightness`. The blast radius of a pod is the number of other pods that it may open a
+destination can be met. The blast radius of a pod is the number of other pods that it may open a
 connection to on any port at all: what an intruder in it can touch next. Pods of the host network are not counted on
 either side: no policy can hold them.
 """

@@ -11,7 +11,6 @@ from netpol.policy.classes_pods import present_pods
 from netpol.policy.connectivity import Connectivity
 from netpol.policy.connectivity_figures import figures
 from netpol.policy.evaluate import Evaluator
-from netpol.policy.tightness import allowed_pod_pair_ports
 from tests.policy import clusters
 
 
@@ -37,13 +36,3 @@ def test_they_are_what_counting_gives(cluster: dict[str, Any], policies: list[di
     }
     assert total.pods == len(pods)
     assert total.pod_pair_ports == sum(pair_ports.values())
-
-
-@settings(max_examples=30, deadline=None)
-@given(cluster=clusters.clusters(), policies=clusters.policies())
-def test_the_sum_is_that_of_tightness(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
-    inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)
-    pods = [pod for pod in present_pods(inventory) if not pod.host_network]
-    meeting = {pod.workload: frozenset((item.protocol, item.port) for item in pod.ports) for pod in pods}
-    found = figures(Connectivity.of(policy_set, inventory), meeting)
-    assert found[""].pod_pair_ports == allowed_pod_pair_ports(policy_set, inventory, pods, meeting)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -11,8 +12,10 @@ from netpol.model.flow import TCP, UDP
 from netpol.model.inventory import ContainerPort
 from netpol.model.labels import LabelSelector
 from netpol.model.policy import BlockPeer, NetworkPolicy, PodPeer, PolicyPort, Rule
+from netpol.policy.connectivity import Connectivity
+from netpol.policy.connectivity_figures import Figures, figures
 from netpol.policy.evaluate import Evaluator
-from netpol.policy.tightness import Tightness, allowed_pod_pair_ports, counted_pods, meeting_ports, tightness
+from netpol.policy.tightness import Tightness, meeting_ports, tightness
 from tests.graph.world import flow, inventory, pod
 from tests.policy.learning import learn
 
@@ -24,33 +27,34 @@ APIS = [pod(f"api-{index}", {"app": "api"}, owner="api", ports=[8080, 9090]) for
 HOST = pod("agent-1", {}, owner="agent", host_network=True, ports=[1])
 
 
+def counts(found: Tightness) -> tuple[int, int, int]:
+    return found.before[""].pod_pair_ports, found.after[""].pod_pair_ports, found.observed
+
+
 def test_figures_by_hand() -> None:
     learned = learn([flow(WEBS[0], APIS[0], 8080), flow(WEBS[0], WEBS[1], 81)], inventory([*WEBS, *APIS, HOST]))
-    figures = tightness(learned.graph, inventory([*WEBS, *APIS, HOST]), learned.generated.policies)
+    found = tightness(learned.graph, inventory([*WEBS, *APIS, HOST]), learned.generated.policies)
     # web is met on 80 and 81: 3 pods * 4 others * 2; api on 8080 and 9090: 2 * 4 * 2.
     # Seen: 3 web to 2 api on one port, 3 web to 2 other web on one port.
-    assert figures == Tightness(before=24 + 16, allowed=6 + 6, observed=6 + 6)
-    assert figures.ratio == 1
+    assert counts(found) == (24 + 16, 6 + 6, 6 + 6)
+    assert found.ratio == 1
+    # Each web reaches 2 api and 2 other web; api reaches nobody. Before, everyone reached the 4 others.
+    assert (found.before[""].mean, found.before[""].worst) == (Fraction(4), 4)
+    assert (found.after[""].mean, found.after[""].worst) == (Fraction(12, 5), 4)
 
 
 def test_a_policy_for_half_of_the_pods_leaves_the_other_half_open() -> None:
     web, api, idle = WEBS[0], APIS[0], pod("idle-1", {"app": "idle"}, owner="idle", ports=[7])
     cluster = inventory([web, api, idle])
     learned = learn([flow(web, api, 8080)], cluster)
-    figures = tightness(learned.graph, cluster, learned.generated.policies, existing=learned.generated.policies[:0])
+    found = tightness(learned.graph, cluster, learned.generated.policies, existing=learned.generated.policies[:0])
     # Nobody but web may open api, idle has no policy, but no one that has one may open it.
-    assert (figures.before, figures.allowed, figures.observed) == (2 + 4 + 2, 1, 1)
-
-
-def test_finished_pods_count_only_where_none_of_their_workload_runs() -> None:
-    done = [pod(f"job-{index}", {"job": "x"}, owner="job", kind="CronJob", finished=True) for index in range(3)]
-    old = pod("web-9", {"app": "web"}, owner="web", ended=5)
-    names = [item.name for item in counted_pods(inventory([*done, *WEBS, old, HOST]))]
-    assert names == ["web-0", "web-1", "web-2", "job-2"]
+    assert counts(found) == (2 + 4 + 2, 1, 1)
 
 
 def test_nothing_allowed_has_no_ratio() -> None:
-    assert Tightness(before=0, allowed=0, observed=0).ratio is None
+    nothing = {"": Figures(pods=0, pod_pair_ports=0, reached=0, worst=0)}
+    assert Tightness(before=nothing, after=nothing, observed=0).ratio is None
 
 
 labels = st.fixed_dictionaries({}, optional={"a": st.sampled_from("12"), "b": st.sampled_from("12")})
@@ -115,4 +119,4 @@ def test_counting_by_classes_agrees_with_asking_for_every_pair(
         for port in where[destination.workload]
         if source is not destination
     )
-    assert allowed_pod_pair_ports(found, cluster, cluster.pods, where) == expected
+    assert figures(Connectivity.of(found, cluster), where)[""].pod_pair_ports == expected
