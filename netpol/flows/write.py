@@ -56,6 +56,11 @@ _PARQUET_TYPES: Final = {
     **dict.fromkeys(("connections", "packets", "bytes"), "BIGINT"),
     **dict.fromkeys(("first_seen", "last_seen"), "TIMESTAMP"),
 }
+_LINE: Final = (
+    '{"client": "%s", "server": "%s", "protocol": "%s", "port": %s, "connections": %d, "packets": %d, "bytes": %d, '
+    '"first_seen": "%s", "last_seen": "%s", "outcome": "%s", "direction": "%s"%s}\n'
+)
+_PROTOCOLS: Final = tuple(map(protocol_name, range(256)))
 _OUTCOMES: Final = tuple(outcome.label for outcome in Outcome)
 _DIRECTIONS: Final = tuple(direction.label for direction in Direction)
 _PARQUET_MEMORY: Final = "128MB"
@@ -68,7 +73,7 @@ def write_json(flows: Iterable[NamedFlow], stream: IO[str]) -> None:
 
 def write_table(table: FlowTable, stream: IO[str]) -> None:
     """JSON Lines of a table without names: what `write_json` would write, in a third of the time."""
-    stream.writelines(_json_line(shown, "") for shown in _table_values(table))
+    stream.writelines(_table_lines(table))
 
 
 def write_csv(flows: Iterable[NamedFlow], stream: IO[str], *, named: bool) -> None:
@@ -129,14 +134,7 @@ def _json_lines(flows: Iterable[NamedFlow]) -> Iterator[str]:
 
 
 def _json_line(shown: Shown, ends: str) -> str:
-    client, server, protocol, port, connections, packets, length, first, last, outcome, direction = shown
-    return (
-        f'{{"client": "{client}", "server": "{server}", "protocol": "{protocol}", '
-        f'"port": {"null" if port is None else port}, "connections": {connections}, '
-        f'"packets": {packets}, "bytes": {length}, '
-        f'"first_seen": "{first}", "last_seen": "{last}", '
-        f'"outcome": "{outcome}", "direction": "{direction}"{ends}}}\n'
-    )
+    return _LINE % (*shown[:3], "null" if shown[3] is None else shown[3], *shown[4:], ends)
 
 
 def values(flow: Flow) -> Shown:
@@ -156,18 +154,18 @@ def values(flow: Flow) -> Shown:
     )
 
 
-def _table_values(table: FlowTable) -> Iterator[Shown]:
-    """The same for a whole table, without making a Flow of each row."""
+def _table_lines(table: FlowTable) -> Iterator[str]:
+    """The same lines for a whole table, without making a Flow of each row."""
     for rows in table.batches():
         firsts, lasts = _timestamps(rows["first"]), _timestamps(rows["last"])
         for row, first, last in zip(rows.tolist(), firsts, lasts, strict=True):
             client_high, client, server_high, server, connections, packets, length, _, _, port, *rest = row
             _, _, family, protocol, outcome, direction, _ = rest
-            yield (
+            yield _LINE % (
                 _number(family, client_high, client),
                 _number(family, server_high, server),
-                protocol_name(protocol),
-                None if port == NO_PORT else port,
+                _PROTOCOLS[protocol],
+                "null" if port == NO_PORT else port,
                 connections,
                 packets,
                 length,
@@ -175,6 +173,7 @@ def _table_values(table: FlowTable) -> Iterator[Shown]:
                 last,
                 _OUTCOMES[outcome],
                 _DIRECTIONS[direction],
+                "",
             )
 
 

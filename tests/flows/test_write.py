@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from hypothesis import given, settings
 
-from netpol.flows.write import timestamp, write_csv, write_json, write_parquet
+from netpol.flows.assemble import assemble
+from netpol.flows.write import timestamp, write_csv, write_json, write_parquet, write_table
 from netpol.model.flow import Direction, Flow, Outcome
+from tests.flows.columns import items
+from tests.flows.test_properties import packets_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.flows.reference import Packet
 
 _NAMED = Flow(
     client=IPv4Address("10.0.0.1"),
@@ -100,3 +106,14 @@ def test_times_are_those_of_the_standard_library(nanoseconds: int) -> None:
 def test_times_beyond_the_calendar_do_not_fail() -> None:
     assert timestamp(2**63 - 1).startswith("2262-04-11T")
     assert timestamp(-(2**63)).startswith("1677-09-21T")
+
+
+@settings(max_examples=30, deadline=None)
+@given(packets_of())
+def test_a_table_is_written_as_its_flows_are(packets: list[Packet]) -> None:
+    for family in (4, 6):
+        table = assemble(items(packets, family=family))
+        whole, one_by_one = io.StringIO(), io.StringIO()
+        write_table(table, whole)
+        write_json(((flow, None, None) for flow in table), one_by_one)
+        assert whole.getvalue() == one_by_one.getvalue()
