@@ -39,14 +39,7 @@ class Gate(StrEnum):
 
 
 def lint(
-    policies: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="POLICIES...",
-            help="Files or folders of NetworkPolicies, or - for standard input.",
-            show_default=False,
-        ),
-    ],
+    policies: options.PolicySet,
     cluster: options.ClusterPaths = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the findings are printed.")] = Format.TEXT,
     fail_on: Annotated[

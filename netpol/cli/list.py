@@ -31,14 +31,7 @@ class Format(StrEnum):
 
 
 def list_(
-    policies: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="POLICIES...",
-            help="Files or folders of NetworkPolicies, or - for standard input.",
-            show_default=False,
-        ),
-    ],
+    policies: options.PolicySet,
     cluster: options.ClusterPaths = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the rows are printed.")] = Format.TEXT,
     namespace: options.Namespaces = None,

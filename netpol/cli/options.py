@@ -25,6 +25,14 @@ ClusterPaths = Annotated[
         show_default=False,
     ),
 ]
+PolicySet = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="POLICIES...",
+        help="Files or folders of NetworkPolicies, or - for standard input.",
+        show_default=False,
+    ),
+]
 PolicyPaths = Annotated[
     list[str],
     typer.Option(
