@@ -10,16 +10,17 @@ import codecs
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from netpol.cluster.json_list import JsonItems, read_json_list
 from netpol.cluster.safe_json import read_json
 from netpol.cluster.safe_yaml import MAX_DEPTH, read_yaml
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_BYTES: Final = 256 << 20
 """A file larger than this is refused: 10,000 pods as kubectl prints them are 60 MB."""
@@ -147,14 +148,17 @@ def _load(file: Path) -> bytes:
 def _read(name: str, content: bytes, *, named: bool) -> Iterator[Document]:
     if len(content) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES >> 20} MiB", where=(name,), remedy="Split it, one file a namespace")
-    try:
-        for number, value in enumerate(_values(_utf8(content)), start=1):
-            if value is None:
-                continue
-            place = (f"document {number}",)
+    for number, value in enumerate(_inside(name, _values(content)), start=1):
+        if value is not None:
+            place = (name, f"document {number}")
             _require_object(value, place, named=named)
-            for found in _unwrap(Document(place, value, (name,)), 0):
-                yield replace(found, place=(name, *found.place))
+            yield from _unwrap(Document(place, value, (name,)), 0)
+
+
+def _inside(name: str, values: Iterable[Any]) -> Iterator[Any]:
+    """The same values; an error on the way to the next one has the file's name before its place."""
+    try:
+        yield from values
     except InputError as error:
         raise error.inside(name) from None
 
@@ -172,19 +176,25 @@ def _utf8(content: bytes) -> bytes:
 
 
 def _values(content: bytes) -> Iterator[Any]:
+    content = _utf8(content)
     if not _JSON_START.match(content):
-        return read_yaml(content)
-    if len(content) > _FALLBACK_BYTES:
-        return read_json(content)
+        yield from read_yaml(content)
+    elif len(content) > _FALLBACK_BYTES:
+        found = read_json_list(content)
+        yield from read_json(content) if found is None else (found,)
+    else:
+        yield from _json_or_flow_style(content)
+
+
+def _json_or_flow_style(content: bytes) -> list[Any]:
+    """`{a: b}` and `[a]` are YAML too; a broken JSON file is neither, and the message about JSON is the one to give."""
     try:
-        return iter(list(read_json(content)))
+        return list(read_json(content))
     except InputError as error:
-        # `{a: b}` and `[a]` are YAML too; a broken JSON file is neither, and the message about JSON is the one that
-        # helps.
         if not error.what.startswith("not valid JSON"):
             raise
         try:
-            return iter(list(read_yaml(content)))
+            return list(read_yaml(content))
         except InputError:
             raise error from None
 
@@ -202,28 +212,37 @@ def _require_object(value: object, place: tuple[str, ...], *, named: bool) -> No
         raise InputError("has no apiVersion and kind", where=place, remedy="Name files of Kubernetes objects only")
 
 
+def _is_list(data: dict[str, Any]) -> bool:
+    kind = data.get("kind")
+    return isinstance(kind, str) and kind.endswith("List") and "items" in data
+
+
 def _unwrap(document: Document, depth: int) -> Iterator[Document]:
     """The items of a List or of a typed list (API conventions, "Lists and simple kinds"); anything else as it is."""
     data, place = document.data, document.place
-    kind = data.get("kind")
-    if not isinstance(kind, str) or not kind.endswith("List") or "items" not in data:
+    if not _is_list(data):
         yield document
         return
+    kind: str = data["kind"]
     items = data["items"] if data["items"] is not None else []
-    if not isinstance(items, list):
+    if not isinstance(items, (list, JsonItems)):
         raise InputError(f"{kind!a} without a list", where=(*place, "items"), remedy="items must be a list of objects")
     if depth >= MAX_DEPTH:
         raise InputError("lists inside lists", where=place, remedy="Unwrap them")
     taken, scope = _snapshot(document)
     # A typed list of the API leaves kind and apiVersion of its items out: the list's own say it.
     item_kind = {"kind": kind.removesuffix("List"), "apiVersion": data.get("apiVersion")} if kind != "List" else {}
-    for index, item in enumerate(items):
+    look = (*document.look, *place[1:])
+    for index, item in enumerate(items if isinstance(items, list) else _inside(place[0], items)):
         where = (*place, f"items[{index}]")
         if not isinstance(item, dict):
             raise InputError("is not an object", where=where, remedy="items must be a list of objects")
         whole = item if not item_kind or "kind" in item else {**item_kind, **item}
-        inner = Document(where, whole, (*document.look, *place), taken, scope)
-        yield from _unwrap(inner, depth + 1)
+        inner = Document(where, whole, look, taken, scope)
+        if _is_list(whole):
+            yield from _unwrap(inner, depth + 1)
+        else:
+            yield inner
 
 
 def _snapshot(document: Document) -> tuple[str, str]:

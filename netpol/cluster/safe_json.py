@@ -25,11 +25,10 @@ def read_json(content: bytes) -> Iterator[Any]:
     Raises:
         InputError: Not JSON (RFC 8259), a key twice in an object, NaN or Infinity, nested or grown beyond the limits.
     """
-    # Every value but the first of a text follows a comma, a bracket or a brace: a bound before anything is built.
-    if content.count(b",") + content.count(b"[") + content.count(b"{") > MAX_NODES:
+    if has_too_many_values(content):
         raise InputError(f"more than {MAX_NODES} values in one file", where=("document 1",), remedy="Split the file")
     text = content.decode()
-    decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+    decoder = strict_decoder()
     position = _skip_blank(text, 0)
     document = 0
     while position < len(text):
@@ -52,9 +51,40 @@ def read_json(content: bytes) -> Iterator[Any]:
             raise InputError("a number with thousands of digits", where=(place,), remedy="Correct the file") from None
         except InputError as error:
             raise error.inside(place) from None
-        _check_depth(value, place)
+        if is_deeper(value, MAX_DEPTH):
+            raise _too_deep(place)
         yield value
         position = _skip_blank(text, position)
+
+
+def has_too_many_values(content: bytes) -> bool:
+    """Whether there may be more values than a file is allowed: known before anything is built.
+
+    Every value but the first of a text follows a comma, a bracket or a brace.
+    """
+    return content.count(b",") + content.count(b"[") + content.count(b"{") > MAX_NODES
+
+
+def strict_decoder() -> json.JSONDecoder:
+    """A decoder that raises InputError for what the standard library's lets pass: keys twice, NaN and Infinity."""
+    return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether objects and arrays stand inside each other in more than `limit` levels, the value's own included."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    depth = 0
+    while level:
+        depth += 1
+        if depth > limit:
+            return True
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+    return False
 
 
 @contextlib.contextmanager
@@ -89,21 +119,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise InputError(f"{name} is not a JSON value", remedy="Correct the file")
-
-
-def _check_depth(value: Any, place: str) -> None:
-    level = [value] if isinstance(value, (dict, list)) else []
-    depth = 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise _too_deep(place)
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) is dict or type(inner) is list
-        ]
 
 
 def _too_deep(place: str) -> InputError:
