@@ -2,6 +2,7 @@
 //
 // Reads one JSON document a line, decodes it strictly with the API server's defaults, validates it as on creation,
 // and answers with one JSON object a line: {"errors": [...]} (empty: accepted) and what the defaults made of policyTypes.
+// A line {"labelSelector": "..."} is parsed as kubectl parses -l, and answered with errors and the requirements.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -20,8 +22,15 @@ import (
 )
 
 type answer struct {
-	Errors      []string `json:"errors"`
-	PolicyTypes []string `json:"policyTypes"`
+	Errors       []string      `json:"errors"`
+	PolicyTypes  []string      `json:"policyTypes"`
+	Requirements []requirement `json:"requirements,omitempty"`
+}
+
+type requirement struct {
+	Key      string   `json:"key"`
+	Operator string   `json:"operator"`
+	Values   []string `json:"values"`
 }
 
 func main() {
@@ -44,6 +53,13 @@ func main() {
 
 func judge(decoder runtime.Decoder, line []byte) answer {
 	result := answer{Errors: []string{}, PolicyTypes: []string{}}
+	var question struct {
+		LabelSelector *string `json:"labelSelector"`
+	}
+	if json.Unmarshal(line, &question) == nil && question.LabelSelector != nil {
+		parse(*question.LabelSelector, &result)
+		return result
+	}
 	object, err := runtime.Decode(decoder, line)
 	if err != nil {
 		result.Errors = append(result.Errors, err.Error())
@@ -64,4 +80,18 @@ func judge(decoder runtime.Decoder, line []byte) answer {
 		result.PolicyTypes = append(result.PolicyTypes, string(kind))
 	}
 	return result
+}
+
+func parse(text string, result *answer) {
+	selector, err := labels.Parse(text)
+	if err != nil {
+		result.Errors = append(result.Errors, err.Error())
+		return
+	}
+	found, _ := selector.Requirements()
+	for _, item := range found {
+		result.Requirements = append(result.Requirements, requirement{
+			Key: item.Key(), Operator: string(item.Operator()), Values: item.Values().List(),
+		})
+	}
 }
