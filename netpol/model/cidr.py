@@ -28,12 +28,16 @@ Network = IPv4Network | IPv6Network
 _CIDR = re.compile(r"([0-9A-Fa-f:.]+)/(0|[1-9][0-9]{0,2})")
 
 
-def parse_cidr(text: str) -> Network:
+def parse_cidr(text: str, *, masked: bool = False) -> Network:
     """A block as the API server reads it (`IsValidCIDR` with strict validation, the default since Kubernetes 1.36).
 
+    Args:
+        text: An address and a prefix length.
+        masked: Drop the bits beyond the prefix, as the CEL function `isCIDR` lets them pass.
+
     Raises:
-        InputError: Not an address and a prefix length; bits set beyond the prefix; leading zeros (read as octal by
-            some); an IPv4-mapped IPv6 address; a zone.
+        InputError: Not an address and a prefix length; bits set beyond the prefix, unless `masked`; leading zeros (read
+            as octal by some); an IPv4-mapped IPv6 address; a zone.
     """
     match = _CIDR.fullmatch(text)
     try:
@@ -45,7 +49,7 @@ def parse_cidr(text: str) -> Network:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         raise InputError(f"{shown(text)} is an IPv4-mapped IPv6 block", remedy="Write the IPv4 block itself")
     network = ip_network(f"{address}/{match[2]}", strict=False)
-    if network.network_address != address:
+    if network.network_address != address and not masked:
         raise InputError(
             f"{shown(text)} has bits set beyond the prefix length",
             remedy=f"Write {network} for the block or {address}/{address.max_prefixlen} for the address",
