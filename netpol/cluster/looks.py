@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +52,7 @@ class Look:
         return "*" in self.scope or namespace in self.scope
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting(Generic[T]):
+class Sighting(NamedTuple, Generic[T]):
     """One object in one look.
 
     Attributes:
@@ -68,8 +68,7 @@ class Sighting(Generic[T]):
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class Life(Generic[T]):
+class Life(NamedTuple, Generic[T]):
     """One object over time.
 
     Attributes:
@@ -98,15 +97,17 @@ def lives(sightings: Iterable[Sighting[T]], looks: Iterable[Look]) -> list[Life[
         looks: All looks, those that show none of the kind included.
     """
     by_key = _identify(sightings)
-    shown = _shown(by_key, [look for look in looks if look.time is not None])
+    dated = [look for look in looks if look.time is not None]
+    # What no later look can miss is not gone; most often there is one look.
+    shown = _shown(by_key, dated) if len({look.time for look in dated}) > 1 else {}
     return [
         Life(
             uid=key[2],
-            values=tuple(one.value for one in by_key[key]),
-            last_seen=by_key[key][0].look.time,
-            gone=_gone(key, by_key[key][0], shown[key[0]]),
+            values=tuple([one.value for one in seen]),
+            last_seen=seen[0].look.time,
+            gone=_gone(key, seen[0], shown[key[0]]) if shown else None,
         )
-        for key in sorted(by_key)
+        for key, seen in sorted(by_key.items(), key=itemgetter(0))
     ]
 
 
@@ -121,9 +122,10 @@ def _identify(sightings: Iterable[Sighting[T]]) -> dict[Key, list[Sighting[T]]]:
         by_name[sighting.namespace, sighting.name].append(sighting)
     by_key: dict[Key, list[Sighting[T]]] = defaultdict(list)
     for (namespace, name), same_name in by_name.items():
-        same_name.sort(key=_newest_first)
+        if len(same_name) > 1:
+            same_name.sort(key=_newest_first)
         # Objects of one name differ in uid; which of them a manifest without uid means can only be the last.
-        newest = next((one.uid for one in same_name if one.uid), f"{namespace}/{name}")
+        newest = next((one.uid for one in same_name if one.uid), "") or f"{namespace}/{name}"
         for one in same_name:
             by_key[namespace, name, one.uid or newest].append(one)
     return by_key

@@ -88,11 +88,14 @@ def inventory_of(documents: Iterable[Document]) -> Inventory:
 def _pods(seen: Collection, notes: Counter[str]) -> list[Pod]:
     found = lives(seen.pods, seen.looks.values())
     pods = [_pod(life, seen, notes) for life in found]
+    first_missed = min((life.last_seen for life in found if life.last_seen is not None), default=None)
     starts: dict[Address, list[int]] = defaultdict(list)
     for pod in pods:
-        if not pod.host_network and pod.started is not None:
+        if pod.started is not None and first_missed is not None and pod.started > first_missed and not pod.host_network:
             for address in pod.addresses:
                 starts[address].append(pod.started)
+    if not starts:
+        return pods
     return [
         pod
         if life.last_seen is None or life.values[0].ended is not None
@@ -110,46 +113,55 @@ def _until_successor(pod: Pod, last_seen: int, starts: dict[Address, list[int]])
 
 
 def _pod(life: Life[PodSeen], seen: Collection, notes: Counter[str]) -> Pod:
+    pod = life.values[0] if len(life.values) == 1 else _put_together(life.values, notes)
+    if life.gone is not None and pod.ended is None:
+        notes[VANISHED] += 1
+    ends = [end for end in (pod.ended, life.gone) if end is not None]
+    return Pod(
+        uid=life.uid,
+        namespace=pod.namespace,
+        name=pod.name,
+        labels=pod.labels,
+        workload=seen.owners.workload(pod.namespace, pod.name, pod.labels, pod.owner),
+        addresses=pod.addresses or (pod.host_addresses if pod.host_network else ()),
+        node=pod.node,
+        host_network=pod.host_network,
+        ports=pod.ports,
+        finished=pod.finished,
+        started=pod.started,
+        ended=min(ends, default=None),
+    )
+
+
+def _put_together(values: Sequence[PodSeen], notes: Counter[str]) -> PodSeen:
     """The newest sighting; addresses of all: a pod whose sandbox was made anew held both, one after the other."""
-    newest = life.values[0]
-    addresses = tuple(dict.fromkeys(address for value in life.values for address in value.addresses))
-    if any(value.labels != newest.labels for value in life.values):
+    newest = values[0]
+    addresses = tuple(dict.fromkeys(address for value in values for address in value.addresses))
+    if any(value.labels != newest.labels for value in values):
         notes[LABELS_CHANGED] += 1
     if set(addresses) != set(newest.addresses) and newest.addresses:
         notes[ADDRESSES_CHANGED] += 1
-    if life.gone is not None and newest.ended is None:
-        notes[VANISHED] += 1
-    ends = [end for end in (newest.ended, life.gone) if end is not None]
-    owner = next((value.owner for value in life.values if value.owner is not None), None)
-    return Pod(
-        uid=life.uid,
-        namespace=newest.namespace,
-        name=newest.name,
-        labels=newest.labels,
-        workload=seen.owners.workload(newest.namespace, newest.name, newest.labels, owner),
-        addresses=addresses or (newest.host_addresses if newest.host_network else ()),
-        node=next((value.node for value in life.values if value.node), ""),
-        host_network=newest.host_network,
-        ports=newest.ports,
-        finished=newest.finished,
-        started=next((value.started for value in life.values if value.started is not None), None),
-        ended=min(ends, default=None),
+    return newest._replace(
+        addresses=addresses,
+        owner=next((value.owner for value in values if value.owner is not None), None),
+        node=next((value.node for value in values if value.node), ""),
+        started=next((value.started for value in values if value.started is not None), None),
     )
 
 
 def _nodes(seen: Collection, notes: Counter[str]) -> list[Node]:
     """The nodes, and those that only their pods tell of: spec.nodeName with status.hostIPs."""
-    hosts: dict[str, dict[Address, None]] = defaultdict(dict)
-    for sighting in sorted(seen.pods, key=lambda one: (one.look.time or 0, one.place)):
-        if sighting.value.node:
-            hosts[sighting.value.node].update(dict.fromkeys(sighting.value.host_addresses))
     nodes = []
     for life in lives(seen.nodes, seen.looks.values()):
         newest = life.values[0]
         addresses = dict.fromkeys(address for value in life.values for address in value.addresses)
         nodes.append(replace(newest, addresses=tuple(addresses), ended=life.gone))
-    known = {node.name for node in nodes}
-    for name in sorted(hosts.keys() - known):
+    known = {"", *(node.name for node in nodes)}
+    hosts: dict[str, dict[Address, None]] = defaultdict(dict)
+    untold = [sighting for sighting in seen.pods if sighting.value.node not in known]
+    for sighting in sorted(untold, key=lambda one: (one.look.time or 0, one.place)):
+        hosts[sighting.value.node].update(dict.fromkeys(sighting.value.host_addresses))
+    for name in sorted(hosts):
         if hosts[name]:
             notes[NODES_CONCLUDED] += 1
             nodes.append(Node(name=name, addresses=tuple(hosts[name])))

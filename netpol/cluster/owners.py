@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from netpol.model.inventory import WorkloadRef
@@ -29,6 +30,9 @@ TEMPLATE_HASH: Final = "pod-template-hash"
 """The label that the deployment controller adds to a ReplicaSet's selector and template."""
 
 _HASHES: Final = ((TEMPLATE_HASH, "Deployment"), ("rollouts-pod-template-hash", "Rollout"))
+_CONFIG: Final = "deploymentconfig"
+_TELLING: Final = (*(label for label, _ in _HASHES), _CONFIG)
+"""The labels that `_above` looks at."""
 _CRON_NAME = re.compile(r"(.+)-(?:\d{8}|\d{10})", re.ASCII)
 
 
@@ -40,11 +44,15 @@ class Owner:
     name: str
 
 
+_owner = lru_cache(maxsize=65536)(Owner)
+"""The owner of a hundred replicas is one object."""
+
+
 def controller_of(metadata: Fields) -> Owner | None:
     """The owner with `controller: true`; the API allows one at most."""
     for reference in metadata.each("ownerReferences"):
         if reference.flag("controller"):
-            return Owner(reference.name_of_kind("kind"), reference.name())
+            return _owner(reference.name_of_kind("kind"), reference.name())
     return None
 
 
@@ -53,6 +61,7 @@ class Owners:
     """The controllers of all objects given, of whatever kind."""
 
     _known: dict[tuple[str, str, str], Owner | None] = field(default_factory=dict)
+    _topmost: dict[tuple[str | None, ...], WorkloadRef] = field(default_factory=dict)
 
     def add(self, item: Object) -> None:
         """Takes note of an object and its controller; one that names a controller wins over one that does not."""
@@ -61,6 +70,7 @@ class Owners:
         known = self._known.get(key)
         if known is None or (owner is not None and (owner.kind, owner.name) < (known.kind, known.name)):
             self._known[key] = owner
+            self._topmost.clear()
 
     def workload(self, namespace: str, pod: str, labels: Mapping[str, str], owner: Owner | None) -> WorkloadRef:
         """The workload of a pod with this controller."""
@@ -76,6 +86,13 @@ class Owners:
             owner: The controller.
             labels: Of the pod, or of the template: they tell the hash.
         """
+        key = (namespace, owner.kind, owner.name, *map(labels.get, _TELLING))
+        found = self._topmost.get(key)
+        if found is None:
+            found = self._topmost[key] = self._climb(namespace, owner, labels)
+        return found
+
+    def _climb(self, namespace: str, owner: Owner, labels: Mapping[str, str]) -> WorkloadRef:
         passed = {owner}
         while (above := self._above(namespace, owner, labels)) is not None and above not in passed:
             owner = above
@@ -91,8 +108,8 @@ class Owners:
                 tail = "-" + labels.get(label, "")
                 if len(tail) > 1 and owner.name.endswith(tail) and len(owner.name) > len(tail):
                     return Owner(kind, owner.name.removesuffix(tail))
-        if owner.kind == "ReplicationController" and owner.name.startswith(f"{labels.get('deploymentconfig', '-')}-"):
-            return Owner("DeploymentConfig", labels["deploymentconfig"])
+        if owner.kind == "ReplicationController" and owner.name.startswith(f"{labels.get(_CONFIG, '-')}-"):
+            return Owner("DeploymentConfig", labels[_CONFIG])
         if owner.kind == "Job" and (match := _CRON_NAME.fullmatch(owner.name)) is not None:
             return Owner("CronJob", match[1])
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netpol.cluster.owners import Owner, controller_of
 from netpol.model.inventory import ContainerPort
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodSeen:
-    """What one look shows of a pod.
+class PodSeen(NamedTuple):
+    """What one look shows of a pod; a tuple, because there are as many as pods, and a frozen object takes longer.
 
     Attributes:
         host_addresses: The node's addresses as the kubelet reports them.
@@ -84,14 +83,20 @@ def read_pod(item: Object, look: Look) -> PodSeen:
 
 def read_ports(spec: Fields) -> tuple[ContainerPort, ...]:
     """The containerPorts of a pod spec, once each: of containers and of restartable init containers (KEP-753)."""
-    ports: dict[ContainerPort, None] = {}
+    ports: dict[tuple[int, int, str], None] = {}
     for container in _serving(spec):
         for port in container.each("ports"):
             number = port.port("containerPort")
             if not number:
                 raise port.error("containerPort", "is missing", "Give the port's number")
-            ports[ContainerPort(protocol=port.protocol(), port=number, name=port.text("name"))] = None
-    return tuple(ports)
+            ports[port.protocol(), number, port.text("name")] = None
+    return _container_ports(tuple(ports))
+
+
+@lru_cache(maxsize=4096)
+def _container_ports(ports: tuple[tuple[int, int, str], ...]) -> tuple[ContainerPort, ...]:
+    """The ports of (protocol, port, name); those of replicas are one object."""
+    return tuple(ContainerPort(protocol=protocol, port=port, name=name) for protocol, port, name in ports)
 
 
 def _serving(spec: Fields) -> Iterator[Fields]:
@@ -105,7 +110,9 @@ def _addresses(status: Fields, single: str, several: str) -> tuple[Address, ...]
     """The addresses of both families: `podIP` repeats the first of `podIPs` (KEP-563), or stands alone."""
     found = [address for entry in status.each(several) if (address := entry.address("ip")) is not None]
     first = status.address(single)
-    return tuple(dict.fromkeys((first, *found) if first is not None else found))
+    if first is not None and found[:1] != [first]:
+        found.insert(0, first)
+    return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 
 def _container_times(status: Fields) -> tuple[list[int], list[int]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LABEL_PART = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 _PORT_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LONGEST_PART, _LONGEST_DOMAIN, _LONGEST_PORT_NAME = 63, 253, 15
 
@@ -31,7 +32,7 @@ def is_dns_label(text: str) -> bool:
 
 def is_dns_subdomain(text: str) -> bool:
     """Whether the text names an object: dot-separated RFC 1123 labels in lower case, at most 253 characters in all."""
-    return len(text) <= _LONGEST_DOMAIN and all(_DNS_LABEL.fullmatch(part) for part in text.split("."))
+    return len(text) <= _LONGEST_DOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
 
 
 def is_label_key(text: str) -> bool:
