@@ -64,7 +64,13 @@ def read_node(item: Object, look: Look) -> Node:
         if address is not None:
             addresses.append(address)
     cidrs = spec.cidrs("podCIDRs") or ((_cidr(spec, "podCIDR"),) if spec.text("podCIDR") else ())
-    return Node(name=item.object_name, addresses=tuple(dict.fromkeys(addresses)), pod_cidrs=cidrs, started=created)
+    return Node(
+        name=item.object_name,
+        addresses=tuple(dict.fromkeys(addresses)),
+        pod_cidrs=cidrs,
+        labels=item.metadata.labels(),
+        started=created,
+    )
 
 
 def read_flags(item: Object, ranges: Ranges) -> None:

@@ -158,6 +158,7 @@ class Node:
     """A node with its addresses (InternalIP, ExternalIP, a network plugin's tunnel) and pod CIDRs.
 
     Attributes:
+        labels: Only cluster-wide policies select nodes; empty where its own manifest was not given.
         started: Nanoseconds since the epoch at which it joined, None when nothing says.
         ended: Nanoseconds since the epoch at which it was gone, None when it was there at the last look.
     """
@@ -165,6 +166,7 @@ class Node:
     name: str
     addresses: tuple[Address, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     started: int | None = None
     ended: int | None = None
 
