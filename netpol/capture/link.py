@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from netpol.capture.views import one_of
+from netpol.capture.views import counted, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,8 +108,8 @@ def by_ethertype(block: Block, cursor: Cursor, ethertype: Ints, tags: int) -> No
         _pppoe(block, cursor.take(pppoe))
     if llc.any():
         _llc(block, cursor.take(llc), tags)
-    for kind, count in zip(*np.unique(ethertype[other], return_counts=True), strict=True):
-        name = _ETHERTYPES.get(int(kind), f"ethertype 0x{int(kind):04x}")
+    for kind, count in counted(ethertype[other]):
+        name = _ETHERTYPES.get(kind, f"ethertype 0x{kind:04x}")
         block.drop(_bounded(block, _NOT_IP + name, _OTHERS), count)
 
 

@@ -171,7 +171,7 @@ class Limits:
         fragment_table: First fragments remembered, and later fragments that wait for their first.
     """
 
-    block: int = 24 << 20
+    block: int = 32 << 20
     smallest_block: int = 64 << 10
     open_blocks: int = 32 << 20
     rows: int = 1 << 17

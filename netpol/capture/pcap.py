@@ -16,7 +16,7 @@ import numpy as np
 from netpol.capture.compressed import CUT_OFF
 from netpol.capture.lanes import walk
 from netpol.capture.records import LONGEST_RECORD, Records
-from netpol.capture.views import HEAD, Bytes, Ints, fetch
+from netpol.capture.views import HEAD, Bytes, Ints, fetch, firsts
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ class PcapChain:
         ends = following >= stop - self._layout.header
         ends[~ends] = self._likely(following[~ends]) & (self._words[following[~ends]] >> 16 == self._second >> 16)
         lane, at = lane[ends], at[ends]
-        lanes, firsts = np.unique(lane, return_index=True)
-        found[lanes] = at[firsts]
+        first_of_lane = firsts(lane)
+        found[lane[first_of_lane]] = at[first_of_lane]
         return found
 
     def _likely(self, at: Ints) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

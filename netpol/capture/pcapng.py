@@ -15,7 +15,7 @@ from netpol.capture.compressed import CUT_OFF
 from netpol.capture.lanes import walk
 from netpol.capture.pcapng_interfaces import Interfaces, Units
 from netpol.capture.records import LONGEST_RECORD, Records
-from netpol.capture.views import HEAD, Bytes, Ints, Mask, fetch, one_of
+from netpol.capture.views import HEAD, Bytes, Ints, Mask, fetch, firsts, one_of
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,8 +149,9 @@ class BlockChain:
         likely = (length % 4 == 0) & (length >= _FRAME_AT) & (length <= _LONGEST_BLOCK) & (at + length <= stop)
         lane, at, length = lane[likely], at[likely], length[likely]
         same = self._words[at + length - 4] == length
-        lanes, firsts = np.unique(lane[same], return_index=True)
-        found[lanes] = at[same][firsts]
+        lane, at = lane[same], at[same]
+        first_of_lane = firsts(lane)
+        found[lane[first_of_lane]] = at[first_of_lane]
         return found
 
 

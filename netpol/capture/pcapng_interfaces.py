@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from netpol.capture.views import distinct
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -79,7 +81,7 @@ class Interfaces:
     def nanoseconds(self, interface: Ints, units: Units) -> Ints:
         """int64[n], since the epoch; times that 64 bits cannot hold become the last ones that they can."""
         time = np.zeros(len(units), np.int64)
-        for each in np.unique(interface):
+        for each in distinct(interface).tolist():
             its = slice(None) if len(self) == 1 else interface == each
             seconds, fraction = _split(units[its], self.exponent[each], binary=self.binary[each])
             seconds = np.clip(seconds + self.shift[each], -_LATEST_SECOND, _LATEST_SECOND)

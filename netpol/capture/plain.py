@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 FEWEST: Final = 64
 """Records below which the detour costs more than it saves."""
 
+_PART: Final = 1 << 14
+"""Records decoded at a time: few enough for their headers and what comes of them to stay in the second-level cache."""
+
 _IPV4 = 0x0800
 _IP_HEADER, _TCP_HEADER, _UDP_HEADER = 20, 20, 8
 _FLAGS_HELD = 14
 """So much of a TCP header must be captured: up to the flags."""
+
+_VERSION_AND_FRAGMENT: Final = np.uint64(0xFF00_0000_0000_3FFF)
+_PLAIN_IP: Final = np.uint64(0x4500_0000_0000_0000)
+"""In the first word of an IPv4 header: version 4, 20 bytes long, no fragment of anything."""
 
 
 class _Layout(NamedTuple):
@@ -74,9 +81,37 @@ def decode_plain(records: Records) -> Plain | None:
     layout = _LAYOUTS.get(records.linktype) if isinstance(records.linktype, int) else None
     if layout is None or len(records) < FEWEST:
         return None
+    mask = np.empty(len(records), np.bool_)
+    columns = _empty(len(records))
+    for begin in range(0, len(records), _PART):
+        part = slice(begin, begin + _PART)
+        _decode_part(records, layout, part, mask, columns)
+    return Plain(mask, columns) if 2 * np.count_nonzero(mask) >= len(records) else None
+
+
+def _empty(count: int) -> Columns:
+    bytes_, shorts = np.empty((2, count), np.uint8), np.empty((2, count), np.uint16)
+    words = np.empty((5, count), np.uint32)
+    return Columns(
+        family=4,
+        rows=np.arange(count),
+        source=words[0],
+        destination=words[1],
+        protocol=bytes_[0],
+        source_port=shorts[0],
+        destination_port=shorts[1],
+        flags=bytes_[1],
+        sequence=words[2],
+        acknowledgement=words[3],
+        payload=words[4],
+    )
+
+
+def _decode_part(records: Records, layout: _Layout, part: slice, mask: Mask, columns: Columns) -> None:
+    """Writes what `part` of the records hold; where the mask says no, it means nothing."""
     begin = layout.packet
     assert begin + _IP_HEADER + _TCP_HEADER <= HEAD  # noqa: S101 - three constants
-    heads = records.heads
+    heads = records.heads[part]
     ethertype = heads[:, layout.ethertype : layout.ethertype + 2].view(">u2")[:, 0]
     first, second, third, fourth = heads[:, begin : begin + 32].view(">u8").T.astype(np.uint64, order="C")
     last = heads[:, begin + 32 : begin + 34].view(">u2")[:, 0].astype(np.uint16)
@@ -84,41 +119,28 @@ def decode_plain(records: Records) -> Plain | None:
     total = (first >> np.uint64(32)).astype(np.uint16)
     protocol = (second >> np.uint64(48)).astype(np.uint8)
     ports = third.astype(np.uint32)
-    tcp, udp = protocol == TCP, protocol == UDP
-    # Bytes above the transport header; a TCP header says its own length, in words of four bytes.
-    transport = (last >> np.uint16(10)) & np.uint16(60)
-    transport *= tcp
-    above = total.astype(np.int32)
-    above -= transport
-    above -= udp * np.uint8(_UDP_HEADER)
-    above -= _IP_HEADER
-
-    plain = (first >> np.uint64(56) == 0x45) & (first & np.uint64(0x3FFF) == 0)
+    tcp = protocol == TCP
+    udp = np.flatnonzero(protocol == UDP)
+    # A TCP header says its own length, in words of four bytes.
+    headers = (last >> np.uint16(10)) & np.uint16(60)
+    captured = records.captured[part]
+    plain = np.greater_equal(headers, _TCP_HEADER, out=mask[part])
+    plain &= tcp
+    plain &= captured >= begin + _IP_HEADER + _FLAGS_HELD
+    plain[udp] = ~TUNNEL_PORTS[ports[udp] & np.uint32(0xFFFF)] & (captured[udp] >= begin + _IP_HEADER + _UDP_HEADER)
+    headers += np.uint16(_IP_HEADER)
+    headers[udp] = _IP_HEADER + _UDP_HEADER
+    plain &= first & _VERSION_AND_FRAGMENT == _PLAIN_IP
     plain &= ethertype == _IPV4
-    plain &= (tcp & (transport >= _TCP_HEADER)) | (udp & ~TUNNEL_PORTS[ports & np.uint32(0xFFFF)])
-    plain &= above >= 0
-    plain &= records.captured >= tcp * np.uint8(_FLAGS_HELD - _UDP_HEADER) + np.uint8(begin + _IP_HEADER + _UDP_HEADER)
-    plain &= records.wire >= total + np.int64(begin)
-    if 2 * np.count_nonzero(plain) < len(records):
-        return None
-    sequence, acknowledgement = (fourth >> np.uint64(32)).astype(np.uint32), fourth.astype(np.uint32)
-    flags = last.astype(np.uint8)
-    sequence *= tcp
-    acknowledgement *= tcp
-    flags *= tcp
-    return Plain(
-        plain,
-        Columns(
-            family=4,
-            rows=np.arange(len(records)),
-            source=second.astype(np.uint32),
-            destination=(third >> np.uint64(32)).astype(np.uint32),
-            protocol=protocol,
-            source_port=(ports >> np.uint32(16)).astype(np.uint16),
-            destination_port=ports.astype(np.uint16),
-            flags=flags,
-            sequence=sequence,
-            acknowledgement=acknowledgement,
-            payload=above.astype(np.uint32),
-        ),
-    )
+    plain &= total >= headers
+    plain &= records.wire[part] >= total + np.int64(begin)
+
+    columns.source[part] = second
+    columns.destination[part] = third >> np.uint64(32)
+    columns.protocol[part] = protocol
+    columns.source_port[part] = ports >> np.uint32(16)
+    columns.destination_port[part] = ports
+    np.multiply(last.astype(np.uint8), tcp, out=columns.flags[part])
+    np.multiply((fourth >> np.uint64(32)).astype(np.uint32), tcp, out=columns.sequence[part])
+    np.multiply(fourth.astype(np.uint32), tcp, out=columns.acknowledgement[part])
+    np.subtract(total, headers, out=columns.payload[part])

@@ -10,7 +10,7 @@ from netpol.capture import packets
 from netpol.capture.cursor import Columns
 from netpol.capture.tunnels import TUNNEL_PORTS, TUNNEL_PROTOCOLS, open_tunnels
 from netpol.capture.unreachable import quote
-from netpol.capture.views import one_of
+from netpol.capture.views import counted, one_of
 from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP, protocol_name
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def _header(block: Block, datagrams: Datagrams) -> Structured:
 
 
 def _drop_malformed(block: Block, protocols: NDArray[np.uint8]) -> None:
-    for protocol, count in zip(*np.unique(protocols, return_counts=True), strict=True):
-        block.drop(f"malformed {protocol_name(int(protocol))}", count)
+    for protocol, count in counted(protocols):
+        block.drop(f"malformed {protocol_name(protocol)}", count)
 
 
 def _tcp_fits(block: Block, datagrams: Datagrams, fields: Structured, tcp: Mask) -> Mask:

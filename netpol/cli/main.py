@@ -85,3 +85,5 @@ def main() -> None:
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # the end of the process frees everything: no need for the last search either

@@ -35,7 +35,8 @@ FIRST_EPHEMERAL: Final = 32_768
 """Linux hands out client ports from here on (net.ipv4.ip_local_port_range); servers listen below it."""
 
 _SERVER: Final = FROM_HIGH
-_WITH_PORTS: Final = np.isin(np.arange(256), sorted(PORT_PROTOCOLS))
+_WITH_PORTS: Final = np.zeros(256, np.bool_)
+_WITH_PORTS[list(PORT_PROTOCOLS)] = True
 UNDECIDED: Final = 255
 """Stands for a direction that needs the rest of the data."""
 

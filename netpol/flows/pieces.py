@@ -17,6 +17,7 @@ from netpol.capture.packets import (
     PacketBatch,
     Unreachables,
 )
+from netpol.capture.views import one_of
 from netpol.flows.limits import SILENCE
 from netpol.flows.records import (
     ACK,
@@ -72,14 +73,25 @@ def _icmp_events(flags: int) -> int:
     return SEEN | (SYN if flags & ICMP_REQUEST else 0) | (SYNACK if flags & ICMP_REPLY else 0)
 
 
-_EVENTS: Final = np.array(
-    [rule(flags) for rule in (lambda _: SEEN, _tcp_events, _sctp_events, _icmp_events) for flags in range(256)],
-    np.uint16,
-)
-_RULE: Final = np.zeros(256, np.uint16)
-_RULE[[TCP, SCTP, ICMP, ICMPV6]] = [256, 512, 768, 768]
-_WITH_PORTS: Final = np.zeros(256, np.bool_)
-_WITH_PORTS[list(PORT_PROTOCOLS)] = True
+_EVENTS: Final = {
+    protocol: bytes(map(rule, range(256)))
+    for protocol, rule in ((TCP, _tcp_events), (SCTP, _sctp_events), (ICMP, _icmp_events), (ICMPV6, _icmp_events))
+}
+"""By protocol: flags to events. The others' flags say nothing."""
+
+
+def _events(batch: PacketBatch) -> NDArray[np.uint16]:
+    """The events of each packet, in the place of the low end's."""
+    events = np.frombuffer(batch.flags.tobytes().translate(_EVENTS[TCP]), np.uint8).astype(np.uint16)
+    others = np.flatnonzero(batch.protocol != TCP)
+    protocol, flags = batch.protocol[others], batch.flags[others]
+    shown = np.full(len(others), SEEN, np.uint16)
+    for each in (SCTP, ICMP, ICMPV6):
+        its = protocol == each
+        shown[its] = np.frombuffer(flags[its].tobytes().translate(_EVENTS[each]), np.uint8)
+    events[others] = shown
+    events |= (batch.payload > 0).astype(np.uint16) << np.uint16(DATA.bit_length() - 1)
+    return events
 
 
 class _Ends:
@@ -144,7 +156,7 @@ def _ports(
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """The ports that tell conversations apart: none without a transport that has them; ICMP's tell who asked."""
     source, destination = packets.source_port, packets.destination_port
-    rows = np.flatnonzero(~_WITH_PORTS[packets.protocol])
+    rows = np.flatnonzero(~one_of(packets.protocol, PORT_PROTOCOLS))
     if not len(rows):
         return source, destination
     source, destination = source.copy(), destination.copy()
@@ -175,8 +187,7 @@ def pieces_of(batch: PacketBatch) -> Records:
     for key in ends.keys:
         ordered = key[order]
         begins[1:] |= ordered[1:] != ordered[:-1]
-    events = _EVENTS[_RULE[batch.protocol] | batch.flags]
-    events |= (batch.payload > 0).astype(np.uint16) << np.uint16(DATA.bit_length() - 1)
+    events = _events(batch)
     events <<= ends.from_high.astype(np.uint16) << np.uint16(3)
     events = events[order]
     opening = _Openings(batch, order, events, ends.from_high)

@@ -14,6 +14,7 @@ import tempfile
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from itertools import repeat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from netpol.flows.rows import Rows
     from netpol.flows.table import FlowTable
 
 Shown = tuple[str, str, str, int | None, int, int, int, str, str, str, str]
@@ -60,6 +62,7 @@ _LINE: Final = (
     '{"client": "%s", "server": "%s", "protocol": "%s", "port": %s, "connections": %d, "packets": %d, "bytes": %d, '
     '"first_seen": "%s", "last_seen": "%s", "outcome": "%s", "direction": "%s"%s}\n'
 )
+_TIME: Final = "%s.%06dZ"
 _PROTOCOLS: Final = tuple(map(protocol_name, range(256)))
 _OUTCOMES: Final = tuple(outcome.label for outcome in Outcome)
 _DIRECTIONS: Final = tuple(direction.label for direction in Direction)
@@ -155,26 +158,27 @@ def values(flow: Flow) -> Shown:
 
 
 def _table_lines(table: FlowTable) -> Iterator[str]:
-    """The same lines for a whole table, without making a Flow of each row."""
+    """The same lines for a whole table, column by column, without making a Flow of each row."""
     for rows in table.batches():
-        firsts, lasts = _timestamps(rows["first"]), _timestamps(rows["last"])
-        for row, first, last in zip(rows.tolist(), firsts, lasts, strict=True):
-            client_high, client, server_high, server, connections, packets, length, _, _, port, *rest = row
-            _, _, family, protocol, outcome, direction, _ = rest
-            yield _LINE % (
-                _number(family, client_high, client),
-                _number(family, server_high, server),
-                _PROTOCOLS[protocol],
-                "null" if port == NO_PORT else port,
-                connections,
-                packets,
-                length,
-                first,
-                last,
-                _OUTCOMES[outcome],
-                _DIRECTIONS[direction],
-                "",
-            )
+        columns = (
+            _addresses(rows, "client"),
+            _addresses(rows, "server"),
+            map(_PROTOCOLS.__getitem__, rows["protocol"].tolist()),
+            ("null" if port == NO_PORT else port for port in rows["port"].tolist()),
+            rows["connections"].tolist(),
+            rows["packets"].tolist(),
+            rows["bytes"].tolist(),
+            _timestamps(rows["first"]),
+            _timestamps(rows["last"]),
+            map(_OUTCOMES.__getitem__, rows["outcome"].tolist()),
+            map(_DIRECTIONS.__getitem__, rows["direction"].tolist()),
+            repeat("", len(rows)),
+        )
+        yield from map(_LINE.__mod__, zip(*columns, strict=True))
+
+
+def _addresses(rows: Rows, end: str) -> Iterator[str]:
+    return map(_number, rows["family"].tolist(), rows[f"{end}_high"].tolist(), rows[end].tolist())
 
 
 @lru_cache(maxsize=1 << 14)
@@ -187,10 +191,10 @@ def _number(family: int, high: int, low: int) -> str:
     return str(IPv4Address(low) if family == 4 else IPv6Address(high << 64 | low))
 
 
-def _timestamps(nanoseconds: NDArray[np.int64]) -> list[str]:
-    """`timestamp` of each; 64 bits of nanoseconds do not reach beyond any calendar."""
-    texts: list[str] = np.datetime_as_string((nanoseconds // 1000).view("M8[us]"), unit="us", timezone="UTC").tolist()
-    return texts
+def _timestamps(nanoseconds: NDArray[np.int64]) -> Iterator[str]:
+    """`timestamp` of each."""
+    seconds, rest = np.divmod(nanoseconds, 1_000_000_000)
+    return map(_TIME.__mod__, zip(map(_second, seconds.tolist()), (rest // 1000).tolist(), strict=True))
 
 
 def timestamp(nanoseconds: int) -> str:
@@ -199,7 +203,7 @@ def timestamp(nanoseconds: int) -> str:
     Times that no calendar has, which a damaged capture can hold, are shown as the nearest one that it has.
     """
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+    return _TIME % (_second(seconds), rest // 1000)
 
 
 @lru_cache(maxsize=1 << 14)
