@@ -2,7 +2,11 @@
 
 Takes policies and the inventory once, then any number of connections. A pod is isolated in a direction when a policy of
 that type selects it; an isolated end admits what at least one rule of its policies admits; a connection needs both
-ends. Replies are part of the connection. What NetworkPolicy does not define is said to be undefined.
+ends. Cluster-wide policies are asked before and after those, in `evaluate_tiers`. Replies are part of the connection.
+What the policies do not define is said to be undefined.
+
+What no policy can forbid (a pod and itself, a pod and its own node) is laid down for NetworkPolicy alone: neither
+KEP-2091 nor the documents of network-policy-api speak of it. It is taken to hold for cluster-wide policies too.
 
 Policies are indexed by namespace, and what depends on labels only is remembered per distinct set of those labels that
 some selector looks at, so that replaying many connections costs dictionary look-ups.
@@ -12,7 +16,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from ipaddress import IPv4Address, IPv6Address
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from netpol.model.endpoint import AmbiguousEnd, End, ExternalEnd, NodeEnd, PodEnd, ServiceEnd, UnknownEnd
@@ -21,6 +24,8 @@ from netpol.model.inventory import Pod
 from netpol.model.policy import PodPeer
 from netpol.policy import matching
 from netpol.policy.evaluate_rules import Asked, Kind, Resolved, first_match, misses
+from netpol.policy.evaluate_tiers import TierAsked, TierJudge, selected_keys
+from netpol.policy.policy_set import PolicySet
 from netpol.policy.verdict import OPEN, RuleMiss, Ruling, Side, Verdict, Way
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
     from netpol.model.inventory import Inventory
     from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
 
 Party = End | Pod | Address
 """What is taken as an end. A plain address stands for the pod or node that holds it, if one does."""
@@ -41,13 +47,17 @@ class Evaluator:
         inventory: Namespaces (for their labels), nodes and pods (to tell whose a plain address is).
     """
 
-    def __init__(self, policies: Iterable[NetworkPolicy], inventory: Inventory) -> None:
+    def __init__(self, policies: Iterable[Policy], inventory: Inventory) -> None:
         self._inventory = inventory
+        policy_set = PolicySet.of(policies)
+        self._tiers = TierJudge(policy_set, inventory) if policy_set.tiers else None
         self._policies: dict[str, list[NetworkPolicy]] = defaultdict(list)
-        for policy in sorted(policies, key=lambda policy: (policy.namespace, policy.name)):
+        for policy in policy_set.namespaced:
             self._policies[policy.namespace].append(policy)
         # A label of each pod's own (its name, its template's hash) tells it from others only where a selector asks.
-        self._keys = frozenset[str]().union(*map(_selected_keys, chain.from_iterable(self._policies.values())))
+        self._keys = frozenset[str]().union(
+            *map(_selected_keys, policy_set.namespaced), *map(selected_keys, policy_set.tiers)
+        )
         self._nodes = {address: node.name for node in inventory.nodes for address in node.addresses}
         self._holders: dict[Address, list[Pod]] = defaultdict(list)
         for pod in inventory.pods:
@@ -91,9 +101,28 @@ class Evaluator:
         undefined = _undefined(protocol, port)
         asked = None if undefined else Asked(protocol, port or 0, server.pod.ports if server.pod else ())
         egress, ingress = _side("egress", opener, server, asked), _side("ingress", server, opener, asked)
+        if self._tiers is not None:
+            return self._tiered(self._tiers, (opener, server), (egress, ingress), TierAsked(protocol, port, ()))
         if undefined and (egress.isolated or ingress.isolated):
-            return Verdict(ruling=Ruling.UNDEFINED, egress=egress, ingress=ingress, reason=undefined)
+            return Verdict(ruling=Ruling.UNDEFINED, egress=egress, ingress=ingress, reason=f"undefined: {undefined}")
         ruling = Ruling.ALLOWED if egress.admits and ingress.admits else Ruling.DENIED
+        return Verdict(ruling=ruling, egress=egress, ingress=ingress)
+
+    @staticmethod
+    def _tiered(
+        judge: TierJudge, ends: tuple[Resolved, Resolved], sides: tuple[Side, Side], asked: TierAsked
+    ) -> Verdict:
+        """The verdict with cluster-wide policies: each end's tiers, then both ends."""
+        opener, server = ends
+        asked = asked._replace(declared=server.pod.ports if server.pod else ())
+        undefined = _undefined(asked.protocol, asked.port)
+        egress = judge.side(sides[0], opener, server, asked, undefined=undefined)
+        ingress = judge.side(sides[1], server, opener, asked, undefined=undefined)
+        rulings = {egress.ruling, ingress.ruling}
+        if Ruling.DENIED not in rulings and Ruling.UNDEFINED in rulings:
+            reason = f"undefined: {egress.unclear or ingress.unclear}"
+            return Verdict(ruling=Ruling.UNDEFINED, egress=egress, ingress=ingress, reason=reason)
+        ruling = Ruling.DENIED if Ruling.DENIED in rulings else Ruling.ALLOWED
         return Verdict(ruling=ruling, egress=egress, ingress=ingress)
 
     def misses(
@@ -111,7 +140,7 @@ class Evaluator:
         return (*misses("egress", opener, server, asked), *misses("ingress", server, opener, asked))
 
     def isolating(self, pod: Pod, way: Way) -> tuple[NetworkPolicy, ...]:
-        """The policies that isolate the pod in one direction, by namespace and name; none: it is not isolated."""
+        """The NetworkPolicies that isolate the pod in one direction, by namespace and name; none: it is open."""
         return self._resolve(pod, None).isolating(way)
 
     def holder(self, address: Address) -> End:
@@ -191,14 +220,14 @@ def _side(way: Way, subject: Resolved, peer: Resolved, asked: Asked | None) -> S
 
 
 def _undefined(protocol: int, port: int | None) -> str:
-    """Why policies say nothing about such a connection, empty where they do.
+    """Why NetworkPolicies say nothing about such a connection, empty where they do.
 
     "It is only guaranteed to deny TCP, UDP and SCTP connections. For other protocols, such as ICMP, the behaviour is
     undefined", for allow rules too.
     """
     if protocol not in PORT_PROTOCOLS:
-        return f"undefined: policies are about TCP, UDP and SCTP, not {protocol_name(protocol)}"
-    return "undefined: the port is not known" if port is None else ""
+        return f"policies are about TCP, UDP and SCTP, not {protocol_name(protocol)}"
+    return "the port is not known" if port is None else ""
 
 
 def _why_unclear(end: ServiceEnd | AmbiguousEnd | UnknownEnd) -> str:

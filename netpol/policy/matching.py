@@ -1,4 +1,4 @@
-"""The rules of NetworkPolicy, one function each: what every judge of policies stands on.
+"""The rules of NetworkPolicy and of cluster-wide policies, one function each: what every judge of policies stands on.
 
 Each function answers for one policy, peer or port; combining them (isolation, union, both ends) is the caller's. The
 sentences quoted are those of the Kubernetes page "Network Policies" unless another source is named.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netpol.model.cidr import AddressSet
+from netpol.model.flow import PORT_PROTOCOLS
 from netpol.model.inventory import NAMESPACE_NAME_LABEL
-from netpol.model.policy import BlockPeer
+from netpol.model.policy import BlockPeer, PolicyPort
 from netpol.model.ports import PortMap, PortSet
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from netpol.model.cidr import IPBlock
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Inventory, Pod
-    from netpol.model.policy import NetworkPolicy, Peer, PolicyPort, Rule
+    from netpol.model.labels import LabelSelector
+    from netpol.model.policy import NetworkPolicy, Peer, Rule
+    from netpol.model.tiers import TierPort, TierRule
 
 
 def namespace_labels(inventory: Inventory, name: str) -> Mapping[str, str]:
@@ -106,3 +110,35 @@ def rule_ports(rule: Rule, declared: Iterable[ContainerPort]) -> PortMap:
     for port in rule.ports:
         result |= PortMap.of({port.protocol: covered_ports(port, containers)})
     return result
+
+
+def tier_port_matches(port: TierPort, protocol: int, number: int, declared: Iterable[ContainerPort]) -> bool:
+    """`port_matches` for a cluster-wide policy, whose named ports are of whatever protocol the container says."""
+    if isinstance(port, PolicyPort):
+        return port_matches(port, protocol, number, declared)
+    return any((item.name, item.protocol, item.port) == (port.name, protocol, number) for item in declared)
+
+
+def tier_ports(rule: TierRule, declared: Iterable[ContainerPort]) -> PortMap:
+    """All that a cluster-wide rule's ports cover at a destination; without ports, every port of every protocol."""
+    if not rule.ports:
+        return PortMap.ALL
+    containers = tuple(declared)
+    result = PortMap.EMPTY
+    for port in rule.ports:
+        if isinstance(port, PolicyPort):
+            result |= PortMap.of({port.protocol: covered_ports(port, containers)})
+            continue
+        for item in containers:
+            if item.name == port.name and item.protocol in PORT_PROTOCOLS:
+                result |= PortMap.of({item.protocol: PortSet.of(item.port)})
+    return result
+
+
+def node_addresses(inventory: Inventory, selector: LabelSelector) -> AddressSet:
+    """The addresses of the nodes that a selector means: "it selects the nodeIPs as the peer type".
+
+    A hostNetwork pod has its node's, and so is met by them (NPEP-126).
+    """
+    selected = (node for node in inventory.nodes if selector.matches(node.labels))
+    return AddressSet.collect(address for node in selected for address in node.addresses)

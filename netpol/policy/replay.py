@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from netpol.graph.observation import Observation
     from netpol.model.endpoint import Destination, ResolvedFlow
-    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.verdict import Verdict, Way
 
@@ -90,7 +90,7 @@ class Blocked:
     flow: ResolvedFlow
     destination: Destination
     blocked_by: Way
-    policies: tuple[NetworkPolicy, ...]
+    policies: tuple[Policy, ...]
 
 
 @dataclass(frozen=True, slots=True)
