@@ -26,6 +26,12 @@ def host_name(text: str) -> HostName | None:
         text: In any case, with or without the dot at its end.
     """
     name = text.lower().removesuffix(".")
-    if len(name) > LONGEST_NAME or not _HOST_NAME.fullmatch(name) or _NUMBER.fullmatch(name.rpartition(".")[2]):
+    # Some letters beyond ASCII become ASCII ones in lower case: the Kelvin sign a k.
+    if (
+        not text.isascii()
+        or len(name) > LONGEST_NAME
+        or not _HOST_NAME.fullmatch(name)
+        or _NUMBER.fullmatch(name.rpartition(".")[2])
+    ):
         return None
     return HostName(name)
