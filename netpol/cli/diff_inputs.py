@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netpol.cli.observe import ClusterChoice
     from netpol.cluster.documents import Document
     from netpol.model.inventory import Inventory
-    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
     from netpol.policy.classes import Side
 
 LIVE: Final = "live"
@@ -62,21 +62,21 @@ class Inputs:
 
     def _read(self, word: str, role: str) -> _SideRead:
         from netpol.cluster.manifests import inventory_of
-        from netpol.dialects.read import read_policies
+        from netpol.dialects.read import is_policy, read_policies
         from netpol.model.inventory import Inventory
 
         documents = self._live if word == LIVE else list(_documents(word))
         found = read_policies(documents)
-        if not found.policies:
+        if not found.everything:
             warn(f"{role} holds no NetworkPolicy: everything is allowed there")
         beside = Inventory(namespaces={})
         if word != LIVE:
-            beside = inventory_of(document for document in documents if document.data.get("kind") != "NetworkPolicy")
+            beside = inventory_of(document for document in documents if not is_policy(document))
             others = beside.passed_over
             if others:
                 kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
                 warn(f"{role}: objects that are neither policies nor workloads were passed over: {kinds}")
-        return _SideRead(found.policies, beside)
+        return _SideRead(found.everything, beside)
 
     @cached_property
     def _live(self) -> list[Document]:
@@ -91,7 +91,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _SideRead:
-    policies: tuple[NetworkPolicy, ...]
+    policies: tuple[Policy, ...]
     beside: Inventory
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
 
 
-def unified_diff(old: Iterable[NetworkPolicy], new: Iterable[NetworkPolicy]) -> str:
+def unified_diff(old: Iterable[Policy], new: Iterable[Policy]) -> str:
     """A diff that `patch` reads, a file for each policy that differs; empty where none does.
 
     Order of documents and fields, comments and spelling are gone, so that every line is a change of content.
@@ -28,7 +28,11 @@ def unified_diff(old: Iterable[NetworkPolicy], new: Iterable[NetworkPolicy]) -> 
     return "".join(pieces)
 
 
-def _texts(policies: Iterable[NetworkPolicy]) -> dict[str, str]:
+def _texts(policies: Iterable[Policy]) -> dict[str, str]:
     from netpol.dialects.kubernetes import to_yaml
+    from netpol.dialects.kubernetes_tiers import tier_yaml
+    from netpol.model.tiers import TierPolicy
 
-    return {f"{policy.namespace}/{policy.name}": to_yaml([policy]) for policy in policies}
+    return {
+        str(policy): tier_yaml(policy) if isinstance(policy, TierPolicy) else to_yaml([policy]) for policy in policies
+    }

@@ -10,8 +10,10 @@ from netpol.cli.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from netpol.model.policy import NetworkPolicy, Peer
-    from netpol.policy.verdict import RuleMatch, RuleMiss, Verdict
+    from netpol.model.policy import Peer
+    from netpol.model.tier_peers import TierPeer
+    from netpol.model.tiers import Policy, TierPolicy
+    from netpol.policy.verdict import RuleMatch, RuleMiss, TierMatch, TierStep, Verdict
     from netpol.review.explanation import Case, Explanation, Party, SideExplained
 
     Places = Mapping[str, tuple[str, ...]]
@@ -79,8 +81,17 @@ def _side(side: SideExplained, subject: str, places: Places) -> Iterator[str]:
         for policy in side.ignored:
             yield f"  {_policy(policy, places)} has its labels, but policies are not for hostNetwork pods."
         return
+    if side.admin is not None:
+        yield from _tier(side, side.admin, subject, places)
+        if side.admin.decides:
+            return
     if not side.isolated_by:
-        yield f"{side.way.capitalize()}: no policy isolates {subject}, so it may {verb} any connection."
+        if side.baseline is not None:
+            yield f"{side.way.capitalize()}: no NetworkPolicy isolates {subject}."
+            yield from _tier(side, side.baseline, subject, places)
+        else:
+            kind = "policy" if side.admin is None else "NetworkPolicy"
+            yield f"{side.way.capitalize()}: no {kind} isolates {subject}, so it may {verb} any connection."
     else:
         policies = ", ".join(_policy(policy, places) for policy in side.isolated_by)
         yield f"{side.way.capitalize()}: {subject} is isolated by {policies}."
@@ -91,6 +102,34 @@ def _side(side: SideExplained, subject: str, places: Places) -> Iterator[str]:
         yield f"  {side.match} allows it{_matched(side.match)}."
     elif side.isolated_by:
         yield from _missed(side)
+
+
+def _tier(side: SideExplained, step: TierStep, subject: str, places: Places) -> Iterator[str]:
+    """What one tier of cluster-wide policies says."""
+    policies = ", ".join(_tier_policy(policy, places) for policy in step.policies)
+    yield f"{side.way.capitalize()}, {step.tier.value} tier: {subject} is selected by {policies}."
+    match = step.match
+    if match is None:
+        rest = "" if step.tier.value == "Admin" else f", so it may {'open' if side.way == 'egress' else 'accept'} it"
+        yield f"  No {side.way} rule of {'it' if len(step.policies) == 1 else 'them'} matches{rest}."
+        return
+    rule = match.content
+    name = f" ({rule.name})" if rule.name else ""
+    port = "every port" if match.port is None else str(rule.ports[match.port])
+    effect = _EFFECTS[rule.action.value]
+    yield f"  {match}{name} {effect}: {peer_text(rule.peers[match.peer])} on {port}."
+
+
+_EFFECTS = {
+    "allow": "allows it, and nothing else is asked",
+    "deny": "denies it, and nothing else is asked",
+    "pass": "leaves it to the next tier",
+}
+
+
+def _tier_policy(policy: TierPolicy, places: Places) -> str:
+    priority = "no priority" if policy.priority is None else f"priority {policy.priority}"
+    return f"{_policy(policy, places)} with {priority}"
 
 
 def _outside(side: SideExplained) -> str:
@@ -115,6 +154,9 @@ def _missed(side: SideExplained) -> Iterator[str]:
 def _conclusion(verdict: Verdict) -> str:
     if verdict.allowed:
         return "Allowed: both ends let it pass."
+    denied = [side.decided_by for side in (verdict.egress, verdict.ingress) if side.decided_by and not side.admits]
+    if denied:
+        return f"Denied: {' and '.join(f'{match.policy} forbids the {match.way}' for match in denied)}."
     if verdict.egress.admits or verdict.ingress.admits:
         return f"Denied: no {verdict.blocked_by} rule allows it."
     return "Denied: neither an egress nor an ingress rule allows it."
@@ -132,18 +174,20 @@ def _unmatched(miss: RuleMiss) -> str:
     return f": {'; '.join(map(peer_text, miss.content.peers))}" if miss.by == "peer" else ""
 
 
-def peer_text(peer: Peer) -> str:
+def peer_text(peer: Peer | TierPeer) -> str:
     """A peer in few words."""
-    from netpol.model.policy import PodPeer
+    from netpol.model.policy import BlockPeer, PodPeer
 
-    if not isinstance(peer, PodPeer):
+    if isinstance(peer, BlockPeer):
         return f"ipBlock {peer.block}"
+    if not isinstance(peer, PodPeer):
+        return str(peer)
     fields = {"namespaceSelector": peer.namespace_selector, "podSelector": peer.pod_selector}
     found = (f"{name} {str(selector) or '{}'}" for name, selector in fields.items() if selector is not None)
     return " and ".join(found)
 
 
-def _policy(policy: NetworkPolicy, places: Places) -> str:
+def _policy(policy: Policy, places: Places) -> str:
     place = places.get(str(policy))
     return f"{policy} ({': '.join(place)})" if place else str(policy)
 
@@ -192,9 +236,34 @@ def _case_json(case: Case, places: Places) -> dict[str, Any]:
     return item | {side.way: _side_json(side, places) for side in case.sides}
 
 
+def _step_json(step: TierStep | None, places: Places) -> dict[str, Any] | None:
+    """One tier of cluster-wide policies; null where none of them selects the end."""
+    if step is None:
+        return None
+    match = step.match
+    rule = "" if match is None else _rule_path(match)
+    return {
+        "selected_by": [
+            {"policy": str(policy), "priority": policy.priority, "place": list(places.get(str(policy), ()))}
+            for policy in step.policies
+        ],
+        "match": None
+        if match is None
+        else {
+            "policy": str(match.policy),
+            "rule": rule,
+            "action": match.policy.kind.word(match.content.action),
+            "peer": f"{rule}.{_peers(match)}[{match.peer}]",
+            "port": None if match.port is None else f"{rule}.{match.policy.kind.ports}[{match.port}]",
+        },
+    }
+
+
 def _side_json(side: SideExplained, places: Places) -> dict[str, Any]:
     match = side.match
     return {
+        "admin": _step_json(side.admin, places),
+        "baseline": _step_json(side.baseline, places),
         "isolated_by": [
             {"policy": str(policy), "place": list(places.get(str(policy), ()))} for policy in side.isolated_by
         ],
@@ -220,11 +289,11 @@ def _side_json(side: SideExplained, places: Places) -> dict[str, Any]:
     }
 
 
-def _rule_path(found: RuleMatch | RuleMiss) -> str:
+def _rule_path(found: RuleMatch | RuleMiss | TierMatch) -> str:
     return f"spec.{found.way}[{found.rule}]"
 
 
-def _peers(found: RuleMatch | RuleMiss) -> str:
+def _peers(found: RuleMatch | RuleMiss | TierMatch) -> str:
     from netpol.policy.verdict import SOURCES
 
     return SOURCES[found.way]

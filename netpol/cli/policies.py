@@ -10,34 +10,39 @@ from netpol.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from netpol.model.policy import NetworkPolicy
-    from netpol.review.findings import Written
+    from netpol.model.tiers import Policy
+    from netpol.review.findings import AnyWritten
 
 
-def read_policy_set(words: Sequence[str]) -> tuple[NetworkPolicy, ...]:
+def read_policy_set(words: Sequence[str]) -> tuple[Policy, ...]:
     """The policies of `read_written` without their places."""
     return tuple(written.policy for written in read_written(words))
 
 
-def read_written(words: Sequence[str]) -> tuple[Written, ...]:
-    """All NetworkPolicies in the files and folders, with their places; other kinds are counted on stderr.
+def read_written(words: Sequence[str]) -> tuple[AnyWritten, ...]:
+    """All policies in the files and folders, cluster-wide ones first, with their places; other kinds are counted.
 
     Raises:
         InputError: A file cannot be read, a policy is invalid, or there is none.
     """
     from netpol.cluster.documents import read_documents
     from netpol.dialects.read import read_policies
-    from netpol.review.findings import Written
+    from netpol.review.findings import Written, WrittenTier
 
     documents = list(read_documents(paths_of(words)))
     found = read_policies(documents)
     if found.passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in found.passed_over.items())
-        note(f"passed over, since they are no NetworkPolicy: {kinds}")
-    if not found.policies:
+        note(f"passed over, since they are no policies: {kinds}")
+    if not found.everything:
         raise InputError("holds no NetworkPolicy", where=tuple(words[:1]), remedy="Name files with policies")
     contents = {document.place: document.data for document in documents}
-    return tuple(
+    tiers = (
+        WrittenTier(policy=policy, place=place, data=contents[place])
+        for policy, place in zip(found.tiers, found.tier_places, strict=True)
+    )
+    policies = (
         Written(policy=policy, place=place, data=contents[place])
         for policy, place in zip(found.policies, found.places, strict=True)
     )
+    return (*tiers, *policies)

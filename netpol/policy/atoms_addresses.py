@@ -1,4 +1,4 @@
-"""Addresses that no ipBlock tells apart, taken together.
+"""Addresses that no ipBlock, and no network or node of a cluster-wide policy, tells apart, taken together.
 
 The boundaries of all blocks and their exceptions cut each family into elementary intervals; intervals that the same
 blocks cover are one atom. Every address is in exactly one atom, and whatever a policy says of one of its addresses it
@@ -10,18 +10,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netpol.model.cidr import AddressSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from netpol.model.cidr import IPBlock
     from netpol.model.flow import Address
     from netpol.model.intervals import Ranges
 
 _BITS = {4: 32, 6: 128}
+
+
+class Block(Protocol):
+    """Addresses that are meant together; hashable, and equal blocks have equal addresses."""
+
+    @property
+    def addresses(self) -> AddressSet:
+        """All of them."""
+        ...
 
 
 class AddressAtoms:
@@ -33,8 +41,8 @@ class AddressAtoms:
         blocks: In any order, repeated or not.
     """
 
-    def __init__(self, blocks: Iterable[IPBlock]) -> None:
-        self.blocks: tuple[IPBlock, ...] = tuple(dict.fromkeys(blocks))
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self.blocks: tuple[Block, ...] = tuple(dict.fromkeys(blocks))
         self._cuts = {
             4: _sweep(block.addresses.v4 for block in self.blocks),
             6: _sweep(block.addresses.v6 for block in self.blocks),

@@ -14,6 +14,8 @@ import numpy as np
 from netpol.model.ports import PortMap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 EMPTY: Final = 0
@@ -30,6 +32,7 @@ class PortNumbers:
         self._numbers: dict[PortMap, int] = {PortMap.EMPTY: EMPTY, PortMap.ALL: ALL}
         self._unions: dict[tuple[int, int], int] = {}
         self._meets: dict[tuple[int, int], int] = {}
+        self._rests: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -57,16 +60,31 @@ class PortNumbers:
                 result[mixed] = np.array([self._union(int(value), number) for value in values], np.int32)[places]
         return result
 
+    def join(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What is in either, place by place, in a new array of the same shape."""
+        result = np.where(left == EMPTY, right, left)
+        result[right == ALL] = ALL
+        mixed = (left > ALL) & (right > ALL) & (left != right)
+        if mixed.any():
+            result[mixed] = _by_pair(self._union, left[mixed], right[mixed])
+        return result
+
+    def less(self, numbers: NDArray[np.int32], number: int) -> NDArray[np.int32]:
+        """Each of the sets without those of another one, in a new array of the same shape."""
+        if number == EMPTY:
+            return numbers.copy()
+        if number == ALL:
+            return np.full_like(numbers, EMPTY)
+        values, places = np.unique(numbers, return_inverse=True)
+        return np.array([self._rest(int(value), number) for value in values], np.int32)[places]
+
     def meet(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
         """What is in both, place by place, in a new array of the same shape."""
         result = np.where(left == ALL, right, left)
         result[right == EMPTY] = EMPTY
         mixed = (left > ALL) & (right > ALL) & (left != right)
         if mixed.any():
-            pairs = left[mixed].astype(np.int64) << 32 | right[mixed]
-            values, places = np.unique(pairs, return_inverse=True)
-            met = [self._meet(int(pair) >> 32, int(pair) & 0xFFFF_FFFF) for pair in values]
-            result[mixed] = np.array(met, np.int32)[places]
+            result[mixed] = _by_pair(self._meet, left[mixed], right[mixed])
         return result
 
     def _union(self, left: int, right: int) -> int:
@@ -82,3 +100,18 @@ class PortNumbers:
         if found is None:
             found = self._meets[key] = self.number(self._maps[left] & self._maps[right])
         return found
+
+    def _rest(self, left: int, right: int) -> int:
+        found = self._rests.get((left, right))
+        if found is None:
+            found = self._rests[left, right] = self.number(self._maps[left] - self._maps[right])
+        return found
+
+
+def _by_pair(
+    operation: Callable[[int, int], int], left: NDArray[np.int32], right: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """The operation for each pair of numbers that occurs, in the places where it does."""
+    pairs = left.astype(np.int64) << 32 | right
+    values, places = np.unique(pairs, return_inverse=True)
+    return np.array([operation(int(pair) >> 32, int(pair) & 0xFFFF_FFFF) for pair in values], np.int32)[places]

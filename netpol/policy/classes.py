@@ -20,6 +20,8 @@ import numpy as np
 from netpol.model.policy import BlockPeer
 from netpol.policy.atoms_addresses import AddressAtoms
 from netpol.policy.classes_pods import present_pods
+from netpol.policy.classes_tiers import areas, port_names
+from netpol.policy.policy_set import PolicySet, selected_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from netpol.model.cidr import AddressSet
     from netpol.model.inventory import Inventory, Pod
     from netpol.model.policy import NetworkPolicy, Rule
+    from netpol.model.tiers import Policy
 
 NamedPorts = tuple[tuple[str, int, int], ...]
 """(name, IP protocol number, port) of container ports, sorted."""
@@ -38,7 +41,7 @@ NamedPorts = tuple[tuple[str, int, int], ...]
 class Side:
     """A policy set and the cluster that it is for."""
 
-    policies: tuple[NetworkPolicy, ...]
+    policies: tuple[Policy, ...]
     inventory: Inventory
 
 
@@ -90,7 +93,7 @@ class Partition:
     def __init__(self, sides: Sequence[Side]) -> None:
         self.sides = tuple(sides)
         self.members = tuple(_members([present_pods(side.inventory) for side in sides]))
-        seen = _Seen(tuple(chain.from_iterable(side.policies for side in sides)))
+        seen = _Seen(self.sides)
         self.atoms = seen.atoms
         numbers: dict[tuple[object, ...], int] = {}
         kinds: list[tuple[Kind, ...]] = []
@@ -131,7 +134,9 @@ class Partition:
 class _Seen:
     """What the policies look at, and what each pod shows of it."""
 
-    def __init__(self, policies: tuple[NetworkPolicy, ...]) -> None:
+    def __init__(self, sides: tuple[Side, ...]) -> None:
+        sets = [(PolicySet.of(side.policies), side.inventory) for side in sides]
+        policies = list(chain.from_iterable(one.namespaced for one, _ in sets))
         rules = list(_rules(policies))
         peers = [peer for rule in rules for peer in rule.peers]
         self._keys = {key for policy in policies for key in policy.pod_selector.keys}
@@ -139,7 +144,11 @@ class _Seen:
             if not isinstance(peer, BlockPeer) and peer.pod_selector is not None:
                 self._keys |= peer.pod_selector.keys
         self._names = {port.port for rule in rules for port in rule.ports if isinstance(port.port, str)}
-        self.atoms = AddressAtoms(peer.block for peer in peers if isinstance(peer, BlockPeer))
+        for policy in chain.from_iterable(one.tiers for one, _ in sets):
+            self._keys |= set(selected_keys(policy))
+            self._names |= port_names(policy)
+        blocks = (peer.block for peer in peers if isinstance(peer, BlockPeer))
+        self.atoms = AddressAtoms(chain(blocks, *(areas(one.tiers, inventory) for one, inventory in sets)))
 
     def key(self, pod: Pod | None) -> tuple[object, ...] | None:
         """Equal for pods that nothing can tell apart."""

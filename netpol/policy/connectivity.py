@@ -22,6 +22,7 @@ from netpol.policy.classes import Partition, Side
 from netpol.policy.classes_pods import node_names, node_of
 from netpol.policy.connectivity_direction import Direction
 from netpol.policy.connectivity_index import SelectorIndex
+from netpol.policy.policy_set import PolicySet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from netpol.model.flow import Address
     from netpol.model.inventory import Inventory
-    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
 
 
 class Connectivity:
@@ -49,14 +50,16 @@ class Connectivity:
         of_side = partition.sides[side]
         kinds = partition.kinds(side)
         index = SelectorIndex(kinds, partition.atoms.blocks, of_side.inventory)
-        self._egress = Direction("egress", of_side.policies, kinds, index, self.numbers)
-        self._ingress = Direction("ingress", of_side.policies, kinds, index, self.numbers)
+        policies = PolicySet.of(of_side.policies)
+        self._egress, self._ingress = (
+            Direction(way, policies, kinds, index, of_side.inventory, self.numbers) for way in ("egress", "ingress")
+        )
         self._absent = np.array([not kind.present for kind in kinds], bool)
         self._some_absent = bool(self._absent.any())
         self._nodes = node_names(of_side.inventory)
 
     @classmethod
-    def of(cls, policies: Iterable[NetworkPolicy], inventory: Inventory) -> Connectivity:
+    def of(cls, policies: Iterable[Policy], inventory: Inventory) -> Connectivity:
         """What the policies allow in the cluster as it is now."""
         return cls(Partition([Side(policies=tuple(policies), inventory=inventory)]))
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from netpol.model.cidr import IPBlock
     from netpol.model.inventory import Inventory, Pod
     from netpol.model.labels import LabelSelector
     from netpol.model.policy import NetworkPolicy, Peer, PodPeer
+    from netpol.policy.atoms_addresses import Block
     from netpol.policy.classes import Kind
 
 _Key = tuple[str | None, str, str]
@@ -39,7 +39,7 @@ class SelectorIndex:
         inventory: For the labels of namespaces.
     """
 
-    def __init__(self, kinds: Sequence[Kind], blocks: Iterable[IPBlock], inventory: Inventory) -> None:
+    def __init__(self, kinds: Sequence[Kind], blocks: Iterable[Block], inventory: Inventory) -> None:
         self._pods: dict[int, Pod] = {}
         self._in_namespace: defaultdict[str, list[int]] = defaultdict(list)
         self._labelled: defaultdict[_Key, list[int]] = defaultdict(list)
@@ -76,9 +76,13 @@ class SelectorIndex:
         found = [self._peer(policy_namespace, peer) for peer in peers]
         return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
+    def in_area(self, block: Block) -> NDArray[np.intp]:
+        """The classes, of pods and of addresses, in a block."""
+        return self._in_block.get(block, np.empty(0, np.intp))
+
     def _peer(self, policy_namespace: str, peer: Peer) -> NDArray[np.intp]:
         if isinstance(peer, BlockPeer):
-            return self._in_block.get(peer.block, np.empty(0, np.intp))
+            return self.in_area(peer.block)
         # Peers that look in other namespaces too mean the same whatever the policy's own.
         key = (policy_namespace if peer.namespace_selector is None else "", peer)
         found = self._known.get(key)
@@ -122,7 +126,7 @@ class SelectorIndex:
         return found
 
 
-def _by_block(inside: Mapping[int, list[int]], blocks: list[IPBlock]) -> dict[IPBlock, NDArray[np.intp]]:
+def _by_block(inside: Mapping[int, list[int]], blocks: list[Block]) -> dict[Block, NDArray[np.intp]]:
     """The classes in each block."""
     found: defaultdict[int, list[int]] = defaultdict(list)
     for mask, numbers in inside.items():

@@ -24,8 +24,8 @@ from netpol.model.inventory import Pod
 from netpol.model.policy import PodPeer
 from netpol.policy import matching
 from netpol.policy.evaluate_rules import Asked, Kind, Resolved, first_match, misses
-from netpol.policy.evaluate_tiers import TierAsked, TierJudge, selected_keys
-from netpol.policy.policy_set import PolicySet
+from netpol.policy.evaluate_tiers import TierAsked, TierJudge
+from netpol.policy.policy_set import PolicySet, selected_keys
 from netpol.policy.verdict import OPEN, RuleMiss, Ruling, Side, Verdict, Way
 
 if TYPE_CHECKING:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Inventory
     from netpol.model.labels import LabelSelector
-    from netpol.model.tier_peers import TierPeer
     from netpol.model.tiers import TierPolicy, TierRule
     from netpol.policy.evaluate_rules import Kind, Resolved
     from netpol.policy.policy_set import PolicySet
@@ -162,16 +161,6 @@ class TierJudge:
         if found is None:
             found = self._nodes[peer.selector] = matching.node_addresses(self._inventory, peer.selector)
         return found
-
-
-def selected_keys(policy: TierPolicy) -> Iterator[str]:
-    """The keys of pod labels that the policy's selectors look at."""
-    peers: list[TierPeer] = [policy.subject]
-    for rule in (*policy.ingress, *policy.egress):
-        peers += rule.peers
-    for peer in peers:
-        if isinstance(peer, PodPeer) and peer.pod_selector is not None:
-            yield from peer.pod_selector.keys
 
 
 def _means(peer: PodPeer, kind: Kind) -> bool:

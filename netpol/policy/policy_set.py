@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from netpol.model.policy import PodPeer
 from netpol.model.tiers import Tier, TierPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from netpol.model.policy import NetworkPolicy
+    from netpol.model.tier_peers import TierPeer
     from netpol.model.tiers import Policy, TierRule
     from netpol.policy.verdict import Way
 
@@ -57,3 +59,13 @@ class PolicySet:
 def tier_rules(policy: TierPolicy, way: Way) -> tuple[TierRule, ...]:
     """The rules of one direction."""
     return policy.ingress if way == "ingress" else policy.egress
+
+
+def selected_keys(policy: TierPolicy) -> Iterator[str]:
+    """The keys of pod labels that the policy's selectors look at."""
+    peers: list[TierPeer] = [policy.subject]
+    for rule in (*policy.ingress, *policy.egress):
+        peers += rule.peers
+    for peer in peers:
+        if isinstance(peer, PodPeer) and peer.pod_selector is not None:
+            yield from peer.pod_selector.keys

@@ -18,6 +18,7 @@ from netpol.policy import matching
 from netpol.policy.classes import Partition, Side
 from netpol.policy.classes_pods import node_names, node_of
 from netpol.policy.evaluate import Evaluator
+from netpol.policy.policy_set import PolicySet, tier_rules
 from netpol.review.explanation import Case, Explanation, SideExplained
 from netpol.review.scene import listed
 
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
     from netpol.model.flow import Address
     from netpol.model.inventory import Inventory
-    from netpol.model.policy import NetworkPolicy
-    from netpol.policy.verdict import RuleMiss, Verdict, Way
+    from netpol.model.tiers import Policy, TierPolicy
+    from netpol.policy.verdict import RuleMiss, TierStep, Verdict, Way
     from netpol.review.ends import EndAsked, PortAsked
 
     Party = Pod | Address
 
 
 def explain(
-    source: EndAsked, destination: EndAsked, port: PortAsked, policies: Sequence[NetworkPolicy], inventory: Inventory
+    source: EndAsked, destination: EndAsked, port: PortAsked, policies: Sequence[Policy], inventory: Inventory
 ) -> Explanation:
     """The verdict on a connection, with its reasons.
 
@@ -51,6 +52,7 @@ def explain(
     if without:
         names = listed([f"{pod.namespace}/{pod.name}" for pod in without])
         notes.append(f"not judged, since they do not declare {port}: {names}")
+    notes += _tier_notes(cases)
     if len(source.pods) > 1 and len(destination.pods) > 1 and source.pods == destination.pods:
         notes.append("each pod may always connect to itself; the answer is for two different ones")
     return Explanation(source=source, destination=destination, port=port, cases=cases, notes=tuple(notes))
@@ -88,11 +90,11 @@ class _Court:
 
     def __init__(
         self,
-        policies: Sequence[NetworkPolicy],
+        policies: Sequence[Policy],
         inventory: Inventory,
         addresses: tuple[Address | None, Address | None],
     ) -> None:
-        self._policies = sorted(policies, key=lambda policy: (policy.namespace, policy.name))
+        self._policies = PolicySet.of(policies)
         self._inventory = inventory
         self._evaluator = Evaluator(policies, inventory)
         self._addresses = addresses
@@ -140,7 +142,7 @@ class _Court:
         side = verdict.egress if way == "egress" else verdict.ingress
         labelled = [
             policy
-            for policy in self._policies
+            for policy in self._policies.namespaced
             if policy.namespace == party.namespace and policy.pod_selector.matches(party.labels)
         ]
         selecting = [policy for policy in labelled if matching.selects(policy, party)]
@@ -149,10 +151,21 @@ class _Court:
             end=party,
             isolated_by=side.isolated_by,
             others=tuple(policy for policy in selecting if policy not in side.isolated_by),
-            ignored=tuple(labelled) if party.host_network else (),
+            ignored=(*self._tiers_for(way, party), *labelled) if party.host_network else (),
             match=side.match,
-            misses=() if side.admits else tuple(miss for miss in misses if miss.way == way),
+            misses=() if side.admits or side.decided_by else tuple(miss for miss in misses if miss.way == way),
+            admin=side.admin,
+            baseline=side.baseline,
+            decided_by=side.decided_by,
         )
+
+    def _tiers_for(self, way: Way, pod: Pod) -> Iterator[TierPolicy]:
+        """The cluster-wide policies that would select a hostNetwork pod if it were none."""
+        other = replace(pod, host_network=False)
+        labels = matching.namespace_labels(self._inventory, pod.namespace)
+        for policy in self._policies.tiers:
+            if tier_rules(policy, way) and matching.peer_selects(policy.subject, "", other, labels):
+                yield policy
 
     def notes(self, *ends: EndAsked) -> Iterator[str]:
         """What is odd about addresses."""
@@ -165,6 +178,31 @@ class _Court:
 
 
 RuleMisses = tuple["RuleMiss", ...]
+
+
+def _tier_notes(cases: tuple[Case, ...]) -> list[str]:
+    """What the definitions of cluster-wide policies leave open."""
+    steps = [step for case in cases for side in case.sides for step in (side.admin, side.baseline) if step is not None]
+    return list(dict.fromkeys(note for step in steps if (note := _equal(step))))
+
+
+def _equal(step: TierStep) -> str:
+    """That the policy which decided is not the only one of its priority, empty where it is."""
+    if step.match is None:
+        return ""
+    chosen = step.match.policy
+    others = [
+        policy
+        for policy in step.policies
+        if policy is not chosen and (policy.priority == chosen.priority or None in {policy.priority, chosen.priority})
+    ]
+    if not others:
+        return ""
+    names = listed([str(policy) for policy in others])
+    return (
+        f"nothing says whether {chosen} or {names} is asked first: they have the same priority, or one has none; "
+        "they were asked in the order of kind and name"
+    )
 
 
 def _are_two(group: tuple[tuple[Party, ...], tuple[Party, ...], int]) -> bool:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.inventory import Pod
     from netpol.model.policy import NetworkPolicy
-    from netpol.policy.verdict import RuleMatch, RuleMiss, Verdict, Way
+    from netpol.model.tiers import Policy
+    from netpol.policy.verdict import RuleMatch, RuleMiss, TierMatch, TierStep, Verdict, Way
     from netpol.review.ends import EndAsked, PortAsked
 
     Party = Pod | Address
@@ -29,6 +30,9 @@ class SideExplained:
         ignored: Policies that have its labels in their selector, and are not for it: it is a hostNetwork pod.
         match: The rule that admits the connection.
         misses: Where none does: each rule of the isolating policies.
+        admin: What the Admin tier says, None where none of its policies selects the end.
+        baseline: The same of the Baseline tier.
+        decided_by: The cluster-wide rule that decided, None where NetworkPolicies or nobody did.
     """
 
     way: Way
@@ -36,16 +40,23 @@ class SideExplained:
     node: str = ""
     isolated_by: tuple[NetworkPolicy, ...] = ()
     others: tuple[NetworkPolicy, ...] = ()
-    ignored: tuple[NetworkPolicy, ...] = ()
+    ignored: tuple[Policy, ...] = ()
     match: RuleMatch | None = None
     misses: tuple[RuleMiss, ...] = ()
+    admin: TierStep | None = None
+    baseline: TierStep | None = None
+    decided_by: TierMatch | None = None
 
     @property
     def reasons(self) -> Hashable:
         """What makes two sides the same explanation."""
         policies = (self.isolated_by, self.others, self.ignored)
         names = tuple(tuple(map(str, found)) for found in policies)
-        return names, str(self.match), tuple(map(str, self.misses))
+        tiers = tuple(
+            step and (str(step.match), *map(str, (*step.policies, *step.possible)))
+            for step in (self.admin, self.baseline)
+        )
+        return names, str(self.match), tuple(map(str, self.misses)), tiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

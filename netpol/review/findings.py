@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from netpol.model.policy import NetworkPolicy, Rule
+    from netpol.model.tiers import TierPolicy, TierRule
     from netpol.policy.verdict import Way
 
 FieldPath = tuple[str | int, ...]
@@ -68,6 +69,28 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenTier:
+    """A cluster-wide policy and where it was written; the attributes are those of `Written`."""
+
+    policy: TierPolicy
+    place: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def all_rules(self, way: Way) -> tuple[TierRule, ...]:
+        """The rules of one direction, in the order in which they are asked."""
+        return self.policy.ingress if way == "ingress" else self.policy.egress
+
+    def rules(self) -> Iterator[tuple[Way, FieldPath, TierRule]]:
+        """All rules, each with its direction and path."""
+        for way in WAYS:
+            for index, rule in enumerate(self.all_rules(way)):
+                yield way, ("spec", way, index), rule
+
+
+AnyWritten = Written | WrittenTier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One thing that can be found.
 
@@ -87,7 +110,7 @@ class Check:
 
     def found(
         self,
-        written: Written,
+        written: AnyWritten,
         path: FieldPath,
         message: str,
         *,
@@ -111,7 +134,7 @@ class Finding:
     """Something to look at.
 
     Attributes:
-        policy: `namespace/name`.
+        policy: `namespace/name`, or `Kind/name` of a cluster-wide one.
         field: The part of the policy that it is about.
         place: File, document, item of a list.
         message: One sentence without a full stop. Holds names from manifests as they are: who prints it, escapes it.

@@ -19,6 +19,8 @@ from netpol.model.policy import BlockPeer, PodPeer
 from netpol.policy.atoms_addresses import bits
 from netpol.policy.classes_pods import present_pods, representative
 from netpol.policy.matching import namespace_labels
+from netpol.policy.policy_set import selected_keys
+from netpol.review.findings import Written, WrittenTier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Inventory, Pod, WorkloadRef
     from netpol.model.policy import NetworkPolicy, Peer
-    from netpol.review.findings import Written
+    from netpol.review.findings import AnyWritten
 
 NAMED: Final = 3
 """A message names this many pods or workloads; of the rest it gives the number."""
@@ -52,6 +54,7 @@ class Scene:
 
     Attributes:
         written: By namespace and name.
+        tiers: The cluster-wide policies, Admin before Baseline, in the order in which they are asked.
         groups: All known pods.
         host: The groups of hostNetwork pods: no selector means them.
 
@@ -60,10 +63,14 @@ class Scene:
         inventory: The cluster.
     """
 
-    def __init__(self, written: Iterable[Written], inventory: Inventory) -> None:
-        self.written = tuple(sorted(written, key=lambda item: (item.policy.namespace, item.policy.name)))
+    def __init__(self, written: Iterable[AnyWritten], inventory: Inventory) -> None:
+        items = tuple(written)
+        namespaced = (item for item in items if isinstance(item, Written))
+        tiers = (item for item in items if isinstance(item, WrittenTier))
+        self.written = tuple(sorted(namespaced, key=lambda item: (item.policy.namespace, item.policy.name)))
+        self.tiers = tuple(sorted(tiers, key=lambda item: (item.policy.tier, item.policy.precedence)))
         self.inventory = inventory
-        keys = _keys(item.policy for item in self.written)
+        keys = _keys(item.policy for item in self.written).union(*(selected_keys(item.policy) for item in self.tiers))
         numbers: dict[Group, int] = {}
         held: list[tuple[Address, int, Pod]] = []
         for pod in _known_pods(inventory):

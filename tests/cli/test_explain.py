@@ -123,6 +123,8 @@ def test_json_has_paths(ask: Any, tmp_path: Path) -> None:
     (case,) = found["cases"]
     assert (found["source"], found["protocol"], found["port"], found["allowed"]) == ("203.0.113.9", "TCP", 5432, True)
     assert case["ingress"] == {
+        "admin": None,
+        "baseline": None,
         "isolated_by": [{"policy": "shop/db", "place": [f"{tmp_path}/policies.yaml", "document 1"]}],
         "selected_by": [],
         "ignored_by": [],
