@@ -16,6 +16,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,9 @@ Manifest = dict[str, Any]
 
 WORKLOADS_OF_A_NAMESPACE = 20
 PODS_OF_A_NODE = 40
+YAML_PODS = 10_000
+_HASH_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""What the hashes of pod templates are written in (apimachinery, rand.SafeEncodeString)."""
 _PORTS = (8080, 8443, 9000, 3000, 5432, 6379, 27017, 50051)
 _OUTSIDE = [f"203.0.113.{low}/28" for low in range(0, 256, 16)] + [f"198.51.{low}.0/24" for low in range(100, 120)]
 
@@ -54,7 +59,10 @@ class App:
 
 
 def write(size: Size, folder: Path) -> None:
-    """Writes `cluster/*.json`, `old/*.json` and `new/*.json`: a few policies of `new` differ."""
+    """Writes `cluster/*.json`, `yaml/*.yaml`, `old/*.json` and `new/*.json`: a few policies of `new` differ.
+
+    `yaml` has the same as `cluster`, for clusters of at most `YAML_PODS`.
+    """
     chance = random.Random(size.seed)
     apps = list(_apps(size, chance))
     (folder / "cluster").mkdir(parents=True)
@@ -62,6 +70,10 @@ def write(size: Size, folder: Path) -> None:
         _dump(folder / "cluster" / f"pods-{number:03}.json", some)
     _dump(folder / "cluster" / "namespaces.json", _namespaces(apps))
     _dump(folder / "cluster" / "nodes.json", _nodes(size))
+    if size.pods <= YAML_PODS:
+        (folder / "yaml").mkdir()
+        for path in (folder / "cluster").iterdir():
+            _dump_yaml(folder / "yaml" / f"{path.stem}.yaml", json.loads(path.read_bytes()))
     old = list(_policies(apps, size, chance))
     new = [_changed(policy) if number % 50 == 7 else policy for number, policy in enumerate(old) if number % 97 != 5]
     for side, policies in (("old", old), ("new", new)):
@@ -70,7 +82,13 @@ def write(size: Size, folder: Path) -> None:
 
 
 def _dump(path: Path, items: list[Manifest]) -> None:
-    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), encoding="utf-8")
+    """A list as kubectl prints it: keys sorted, so that the items come before their kind."""
+    path.write_text(json.dumps({"apiVersion": "v1", "items": items, "kind": "List"}), encoding="utf-8")
+
+
+def _dump_yaml(path: Path, tree: Manifest) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
 def _in_files(pods: Iterator[Manifest]) -> Iterator[list[Manifest]]:
@@ -132,7 +150,7 @@ def _host(number: int) -> str:
 def _pods(apps: list[App], size: Size, chance: random.Random) -> Iterator[Manifest]:
     serial = 0
     for app in apps:
-        template = f"{chance.getrandbits(36):09x}"
+        template = "".join(chance.choices(_HASH_LETTERS, k=9))
         for number in range(app.replicas):
             node = number if app.host_network else chance.randrange(_node_count(size))
             address = _host(node) if app.host_network else str(IPv4Address("10.128.0.0") + serial)
