@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.host_name import HostName
     from netpol.model.inventory import WorkloadRef
+    from netpol.model.wildcard import Wildcard
 
 
 class Grade(IntEnum):
@@ -39,6 +40,9 @@ class Need:
         protocol: IP protocol number: TCP, UDP or SCTP.
         addresses: Where the connections went, ascending, IPv4 before IPv6; at least one.
         sharing: Other names that led this workload to one of the addresses, sorted.
+        wildcard: Where wildcards were asked for: the pattern that may stand in the name's place, since the workload
+            used enough names that it covers. It also admits names that were never seen: whoever prints it says so, and
+            whoever cannot say it prints the name.
         remarks: Why a name may be missing or not be the whole truth (Encrypted Client Hello, DNS over TLS), sorted.
         connections: How many; those of an address that several names share count for each name that they may be for.
         bytes: Their original lengths on the wire, both directions.
@@ -53,6 +57,7 @@ class Need:
     grade: Grade
     addresses: tuple[Address, ...]
     sharing: tuple[HostName, ...] = ()
+    wildcard: Wildcard | None = None
     remarks: tuple[str, ...] = ()
     connections: int
     bytes: int
@@ -62,3 +67,5 @@ class Need:
     def __post_init__(self) -> None:
         if not self.addresses or (self.name is None) != (self.grade is Grade.NONE):
             raise ValueError(f"{self.name} at {len(self.addresses)} addresses, graded {self.grade.label}")
+        if self.wildcard is not None and (self.name is None or not self.wildcard.covers(self.name)):
+            raise ValueError(f"{self.wildcard} does not cover {self.name}")
