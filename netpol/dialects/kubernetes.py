@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from netpol.model.flow import protocol_name
 from netpol.model.labels import is_dns_subdomain
 from netpol.model.policy import BlockPeer
+from netpol.policy.merge_marks import is_kept, kept_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.labels import LabelSelector
     from netpol.model.policy import NetworkPolicy, Peer, PolicyPort, Rule
+
+KEPT_POLICY = "# kept: nothing of it was exercised in the capture"
+KEPT_RULE = "# kept: not exercised in the capture"
 
 LONGEST_STEM = 200
 """Characters of a file name before `.yaml`: file systems allow 255 bytes, the API names of 253."""
@@ -74,6 +78,8 @@ def _stem(name: str) -> str:
 
 
 def _document(policy: NetworkPolicy, nodes: Mapping[Address, str]) -> Iterator[str]:
+    if is_kept(policy):
+        yield KEPT_POLICY
     yield "apiVersion: networking.k8s.io/v1"
     yield "kind: NetworkPolicy"
     yield "metadata:"
@@ -88,15 +94,22 @@ def _document(policy: NetworkPolicy, nodes: Mapping[Address, str]) -> Iterator[s
     yield from _indented(_selector("podSelector", policy.pod_selector, comment), 2)
     yield "  policyTypes:"
     yield from (f"    - {way}" for way in policy.policy_types)
-    yield from _side("ingress", policy.ingress, nodes, "nobody may connect" if policy.isolates_ingress else "")
-    yield from _side("egress", policy.egress, nodes, "may connect to nobody" if policy.isolates_egress else "")
+    kept = kept_rules(policy)
+    closed = "nobody may connect" if policy.isolates_ingress else ""
+    yield from _side("ingress", policy.ingress, nodes, {index for way, index in kept if way == "ingress"}, closed)
+    closed = "may connect to nobody" if policy.isolates_egress else ""
+    yield from _side("egress", policy.egress, nodes, {index for way, index in kept if way == "egress"}, closed)
 
 
-def _side(field: str, rules: tuple[Rule, ...], nodes: Mapping[Address, str], closed: str) -> Iterator[str]:
+def _side(
+    field: str, rules: tuple[Rule, ...], nodes: Mapping[Address, str], kept: set[int], closed: str
+) -> Iterator[str]:
     if rules:
         yield f"  {field}:"
         peers = "from" if field == "ingress" else "to"
-        for rule in rules:
+        for index, rule in enumerate(rules):
+            if index in kept:
+                yield f"    {KEPT_RULE}"
             yield from _item(_rule(rule, peers, nodes), 4)
     elif closed:
         yield f"  {field}: [] # {closed}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from netpol.model.labels import is_dns_subdomain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from netpol.model.inventory import WorkloadRef
 
@@ -23,19 +23,25 @@ LONGEST = 200
 _UNFIT = re.compile(r"[^a-z0-9.-]+")
 
 
-def policy_names(workloads: Iterable[WorkloadRef]) -> dict[WorkloadRef, str]:
+def policy_names(
+    workloads: Iterable[WorkloadRef], foreign: Collection[tuple[str, str]] = frozenset()
+) -> dict[WorkloadRef, str]:
     """A policy name for every workload, unique in its namespace.
 
     The workload's name; with its kind where two kinds share it. A name that had to be changed to be valid, shortened,
     or that is taken ends in a hash of what it stands for. `workloads` should be all of the cluster, seen or not, so
     that the traffic of another workload renames nothing.
+
+    Args:
+        workloads: In any order.
+        foreign: (namespace, name) of policies that others wrote: no name is one of these.
     """
     workloads = sorted(set(workloads))
     sharing = Counter((workload.namespace, workload.name) for workload in workloads)
     names: dict[WorkloadRef, str] = {}
     # Names that can be kept are given first: what must give way to another name never takes one.
     for must_change in (False, True):
-        taken = {(workload.namespace, name) for workload, name in names.items()}
+        taken = {*foreign, *((workload.namespace, name) for workload, name in names.items())}
         for workload in workloads:
             if workload in names:
                 continue
@@ -46,8 +52,25 @@ def policy_names(workloads: Iterable[WorkloadRef]) -> dict[WorkloadRef, str]:
                 names[workload] = wanted
                 taken.add((workload.namespace, wanted))
             elif must_change:
-                names[workload] = _hashed(wanted, str(workload))
+                place = workload.namespace
+                names[workload] = another_name(wanted, str(workload), lambda name: (place, name) in taken)  # noqa: B023
+                taken.add((place, names[workload]))
     return names
+
+
+def another_name(name: str, identity: str, is_taken: Callable[[str], bool]) -> str:
+    """The name with a hash of what it stands for, which nothing else has.
+
+    Args:
+        name: What it would be called, valid or not.
+        identity: What it stands for; the same identity gets the same name where that is free.
+        is_taken: Whether a name is another's.
+    """
+    found = _hashed(name, identity)
+    while is_taken(found):
+        identity += " again"
+        found = _hashed(name, identity)
+    return found
 
 
 def numbered(name: str, index: int) -> str:
