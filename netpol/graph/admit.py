@@ -8,6 +8,7 @@ connections, always.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,15 @@ from netpol.graph.judge import Accepted, Judge, grounded
 from netpol.graph.observation import Evidence, Observation, end_key, family_key
 from netpol.graph.reasons import Reason, Tally
 from netpol.graph.scan import Contacts
-from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd
+from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd, ResolvedFlow
 from netpol.model.flow import Direction, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from netpol.graph.observation import LearnedEnd
     from netpol.graph.scan import Target
-    from netpol.model.endpoint import End, ResolvedFlow
+    from netpol.model.endpoint import End
     from netpol.model.inventory import Inventory, WorkloadRef
 
 DYNAMIC_PORTS = 8
@@ -41,6 +42,10 @@ CONTACTS = FAILURES | {
     Reason.EPHEMERAL_PORT,
 }
 """Left out, and yet a contact that says whether its source scans."""
+
+
+Watcher = Callable[[ResolvedFlow, Accepted | Reason], None]
+"""Is told of every flow once, with what is learned of it or why nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ def admit(
     inventory: Inventory,
     *,
     selectable: Callable[[WorkloadRef], bool] = lambda _: True,
+    watch: Watcher = lambda _flow, _decision: None,
 ) -> Admission:
     """Decides for every flow whether it is learned.
 
@@ -83,8 +89,9 @@ def admit(
         flows: In any order; the result does not depend on it.
         inventory: Says which ports are declared.
         selectable: Whether a selector can name a workload's pods (`Selectors.selectable`).
+        watch: For those who need more of what was left out than its counts.
     """
-    book = _Book(Judge(inventory, selectable))
+    book = _Book(Judge(inventory, selectable), watch)
     for flow in flows:
         book.enter(flow)
     return book.close()
@@ -93,8 +100,9 @@ def admit(
 class _Book:
     """Collects the flows; decides on scans and dynamic ports when all are known."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, watch: Watcher) -> None:
         self.judge = judge
+        self.watch = watch
         self.accepted: list[tuple[ResolvedFlow, Accepted]] = []
         self.contacts: defaultdict[tuple[str, ...], Contacts] = defaultdict(Contacts)
         self.left_out: dict[Reason, dict[tuple[str, str], Tally]] = {}
@@ -118,6 +126,7 @@ class _Book:
                 contacts.fail(_target(flow), flow.flow.first_seen)
 
     def leave_out(self, flow: ResolvedFlow, reason: Reason) -> None:
+        self.watch(flow, reason)
         ends = (str(flow.source), "/".join(sorted({str(item.end) for item in flow.destinations})))
         self.left_out.setdefault(reason, {}).setdefault(ends, Tally()).add(flow.flow)
 
@@ -139,6 +148,7 @@ class _Book:
             ):
                 self.leave_out(flow, Reason.EPHEMERAL_PORT)
             else:
+                self.watch(flow, accepted)
                 connections += flow.flow.connections
                 _learn(flow, accepted, learned)
                 workloads = {end.pod.workload for end, _ in accepted.destinations if isinstance(end, PodEnd)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,17 @@ def test_every_connection_is_counted_once_in_any_order(flows: list[Any], shuffle
     shuffled = list(flows)
     shuffler.shuffle(shuffled)
     assert rendered(admit(shuffled, CLUSTER)) == rendered(admission)
+
+
+def test_a_watcher_is_told_of_every_flow_once() -> None:
+    flows = [item for item, _ in CASES] + [*scan_of(WEB, API, at=100, open_ports=(8080, 22))]
+    heard: list[tuple[Any, Any]] = []
+    admission = admit(flows, CLUSTER, watch=lambda *told: heard.append(told))
+    assert sorted(id(item) for item, _ in heard) == sorted(map(id, flows))
+    reasons = Counter[Reason]()
+    for item, decision in heard:
+        reasons.update({decision: item.flow.connections} if isinstance(decision, Reason) else {})
+    assert reasons == admission.left_out_connections()
 
 
 def rendered(admission: Admission) -> str:
