@@ -9,6 +9,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
 from netpol.cli.text import columns, markdown_table, plain
+from netpol.model.text import inert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,13 +53,9 @@ def ports_text(ports: PortMap) -> str:
 def csv_line(cells: Sequence[str | int]) -> str:
     """One line of RFC 4180; no cell is taken for a formula by a spreadsheet."""
     stream = StringIO()
-    safe = [cell if isinstance(cell, int) else _inert(plain(cell)) for cell in cells]
+    safe = [cell if isinstance(cell, int) else inert(plain(cell)) for cell in cells]
     csv.writer(stream, lineterminator="\n").writerow(safe)
     return stream.getvalue()
-
-
-def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _text(rows: Sequence[Row]) -> Iterator[str]:

@@ -5,26 +5,12 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from netpol.model.text import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-
-def plain(text: str, *, keep_lines: bool = False) -> str:
-    r"""The text with control, formatting and bidirectional characters escaped, as `\x1b`.
-
-    Names, labels and excerpts come from untrusted input: raw, they could drive the terminal or reorder what a person
-    reads (CVE-2021-42574).
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or (keep_lines and character == "\n") else _escaped(character)
-        for character in text
-    )
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii") if ord(character) != 0x20 else character
+__all__ = ["columns", "markdown_table", "plain"]
 
 
 def columns(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.model.text import shown
+from netpol.model.text import inert, shown
 
 
 @given(st.text() | st.integers() | st.floats() | st.booleans())
@@ -20,3 +21,9 @@ def test_a_number_too_long_to_print_is_described() -> None:
 
 def test_terminal_sequences_and_reordering_are_escaped() -> None:
     assert shown("\x1b[31m\u202e") == "'\\x1b[31m\\u202e'"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1"])
+def test_no_cell_is_a_formula(cell: str) -> None:
+    assert inert(cell) == f"'{cell}"
+    assert inert(f"a{cell}") == f"a{cell}"
