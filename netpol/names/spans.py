@@ -1,0 +1,200 @@
+"""Who was led where by which name, and when: a bounded columnar store of time spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netpol.capture.views import firsts
+
+if TYPE_CHECKING:
+    from netpol.capture.views import Ints, Mask
+
+SPAN: Final = np.dtype(
+    [
+        ("key", "u8"),
+        ("first", "i8"),
+        ("last", "i8"),
+        ("client", "u8", 2),
+        ("server", "u8", 2),
+        ("name", "i4"),
+        ("port", "u4"),
+        ("count", "u4"),
+        ("traits", "u1"),
+    ]
+)
+"""One span. `key` mixes what spans are told apart by (client, server, name, port, traits) into one word for sorting:
+equal spans have equal keys, and where different ones do, they are only merged less. `port` is the protocol's number
+<< 16 and the port, 0 for DNS."""
+
+Rows = NDArray[Any]
+
+_IDENTITY: Final = ("name", "port", "traits")
+_ODD: Final = tuple(
+    np.uint64(each)
+    for each in (
+        0x9E3779B97F4A7C15,
+        0xC2B2AE3D27D4EB4F,
+        0x165667B19E3779F9,
+        0xD6E8FEB86659FD93,
+        0xFF51AFD7ED558CCD,
+        0xC4CEB9FE1A85EC53,
+    )
+)
+_HALF: Final = np.uint64(32)
+
+
+def place_keys(client: NDArray[np.uint64], server: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """uint64[n]: one word for each pair of addresses (uint64[n, 2] each), the same for the same pair."""
+    mixed = (client[:, 0] * _ODD[0]) ^ (client[:, 1] * _ODD[1])
+    mixed ^= mixed >> _HALF
+    mixed = (mixed + server[:, 0]) * _ODD[2] ^ (server[:, 1] * _ODD[3])
+    mixed ^= mixed >> _HALF
+    return mixed
+
+
+def spans_of(**columns: Any) -> Rows:
+    """Rows of the columns; what is not given is 0, and `count` 1."""
+    rows = np.zeros(len(columns["first"]), SPAN)
+    rows["count"] = 1
+    for name, values in columns.items():
+        rows[name] = values
+    key = place_keys(rows["client"], rows["server"])
+    key += rows["name"].astype(np.uint64) * _ODD[4]
+    key ^= (rows["port"].astype(np.uint64) << np.uint64(8) | rows["traits"]) * _ODD[5]
+    key ^= key >> _HALF
+    rows["key"] = key
+    return rows
+
+
+class Spans:
+    """Spans of which equal ones that touch are one. Beyond the limit the oldest of those who have most are forgotten.
+
+    Attributes:
+        forgotten: How many spans were.
+    """
+
+    def __init__(self, limit: int, gap: int = 0) -> None:
+        """Args: limit: spans kept; twice as many are held now and then. gap: nanoseconds between spans that touch."""
+        self._limit = limit
+        self._gap = gap
+        self._merged: Rows = np.empty(0, SPAN)
+        self._fresh: list[Rows] = []
+        self._fresh_rows = 0
+        self._order: tuple[NDArray[np.uint64], Ints] | None = None
+        self.forgotten = 0
+
+    def add(self, rows: Rows) -> bool:
+        """Adds spans; True: some were let go of, and names may not be referred to any more."""
+        if not len(rows):
+            return False
+        self._order = None
+        rows = merged(rows, self._gap)
+        self._fresh.append(rows)
+        self._fresh_rows += len(rows)
+        return self._fresh_rows > max(self._limit, 64) and self._settle()
+
+    def rows(self) -> Rows:
+        """All of them."""
+        self._settle()
+        return self._merged
+
+    def between(self, client: tuple[int, int], server: tuple[int, int]) -> Rows:
+        """The spans of one client and one server address."""
+        if self._order is None:
+            rows = self.rows()
+            keys = place_keys(rows["client"], rows["server"])
+            order = np.argsort(keys, kind="stable")
+            self._order = keys[order], order
+        keys, order = self._order
+        ends = np.array([client], np.uint64), np.array([server], np.uint64)
+        key = place_keys(*ends)[0]
+        begin, end = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
+        found = self._merged[order[begin:end]]
+        same: Mask = (found["client"] == ends[0]).all(axis=1) & (found["server"] == ends[1]).all(axis=1)
+        return found[same]
+
+    def _settle(self) -> bool:
+        """Merges what was added, and forgets what is too much."""
+        if not self._fresh:
+            return False
+        rows = merged(np.concatenate([self._merged, *self._fresh]), self._gap)
+        self._fresh, self._fresh_rows, self._order = [], 0, None
+        surplus = len(rows) - self._limit
+        if surplus > 0:
+            rows = rows[_kept(rows, self._limit)]
+            self.forgotten += surplus
+        self._merged = rows
+        return surplus > 0
+
+
+def merged(rows: Rows, gap: int) -> Rows:
+    """Spans with the same identity that overlap, or lie at most `gap` apart, as one; sorted by key and time."""
+    if len(rows) < 2:
+        return rows
+    rows = rows[np.lexsort((rows["first"], rows["key"]))]
+    same = rows["key"][1:] == rows["key"][:-1]
+    for name in _IDENTITY:
+        same &= rows[name][1:] == rows[name][:-1]
+    for name in ("client", "server"):
+        same &= (rows[name][1:] == rows[name][:-1]).all(axis=1)
+    latest = _running_latest(rows["last"], same)
+    touches = same & (rows["first"][1:] - gap <= latest[:-1])
+    if not touches.any():
+        return rows
+    begins = np.flatnonzero(np.concatenate([[True], ~touches]))
+    result = rows[begins]
+    result["last"] = np.maximum.reduceat(rows["last"], begins)
+    result["count"] = np.minimum(np.add.reduceat(rows["count"], begins, dtype=np.uint64), 0xFFFF_FFFF)
+    return result
+
+
+def _running_latest(last: Ints, same: Mask) -> Ints:
+    """int64[n]: the latest end from the first row of a group of equal spans to each row."""
+    order = np.argsort(last, kind="stable")
+    rank = np.empty(len(last), np.int64)
+    rank[order] = np.arange(len(last))
+    group = np.concatenate([[0], np.cumsum(~same)]) * len(last)
+    latest: Ints = last[order[np.maximum.accumulate(rank + group) - group]]
+    return latest
+
+
+def _kept(rows: Rows, limit: int) -> Ints:
+    """Which rows stay: the same share for each client, less only for those who need less; the latest of each.
+
+    So a client that asks for a million names loses its own, not those of others.
+    """
+    client = np.ascontiguousarray(rows["client"])
+    order = np.lexsort((-rows["last"], client[:, 1], client[:, 0]))
+    ordered = client[order]
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    begins = np.flatnonzero(new)
+    sizes = np.diff(begins, append=len(rows))
+    rank = np.arange(len(rows)) - np.repeat(begins, sizes)
+    share = _share(sizes, limit)
+    stay = rank < share
+    left = limit - int(np.count_nonzero(stay))
+    if left:
+        stay[np.flatnonzero(rank == share)[:left]] = True
+    return np.sort(order[stay])
+
+
+def _share(sizes: Ints, limit: int) -> int:
+    """The greatest share with which sum(min(size, share)) is within the limit."""
+    low, high = 0, int(sizes.max())
+    while low < high:
+        middle = (low + high + 1) // 2
+        if int(np.minimum(sizes, middle).sum()) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def distinct_names(*stores: Spans) -> NDArray[np.int32]:
+    """Which names some span refers to."""
+    names = np.sort(np.concatenate([store.rows()["name"] for store in stores]))
+    return names[firsts(names)] if len(names) else names

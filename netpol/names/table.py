@@ -1,0 +1,375 @@
+"""Names of outside addresses, by client and time: takes the evidence of the wire, answers what it names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from netpol.capture.name_evidence import AnswerOutcome, Trait, packed, unpacked
+from netpol.model.outside import Grade
+from netpol.names.found import Asked, Candidate, Found, Hidden
+from netpol.names.hidden import way_of_greeting, way_of_port
+from netpol.names.spans import Spans, distinct_names, spans_of
+from netpol.names.texts import Texts, numbers_of, wire_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from netpol.capture.name_evidence import Answers, Greeting
+    from netpol.capture.views import Ints
+    from netpol.model.flow import Address
+    from netpol.names.spans import Rows
+
+_SECOND: Final = 1_000_000_000
+_END_OF_TIME: Final = np.iinfo(np.int64).max
+
+GRACE: Final = 300 * _SECOND
+"""So long after its TTL an address may still be used for its name: programs connect late, and keep what they know."""
+
+LONGEST_LIFE: Final = 86_400
+"""Seconds of a TTL that are believed (RFC 8767 advises a week for those of a cache; captures are shorter)."""
+
+CLOCKS: Final = _SECOND
+"""By how much the clocks of two captures may differ: an answer may seem to come after the connection that used it."""
+
+_NO_TRAITS: Final = Trait(0)
+
+_GREETING_GAP: Final = _SECOND
+"""Greetings further apart are told apart: an address may have changed hands between them."""
+
+ENCRYPTED_HELLO = "Encrypted Client Hello: the name that was seen may be a provider's public name, and hide another"
+NO_SERVER_NAME = "TLS without a server name"
+CUT_HELLO = "a ClientHello was cut or unreadable, so its name was not seen"
+PROXY = "an HTTP proxy: names behind it are not the server's"
+FORGOTTEN = "the oldest DNS answers were forgotten: there were too many"
+HIDDEN_DNS = "DNS was asked over TLS, QUIC or HTTPS, which hides names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is held in memory, in numbers of things.
+
+    Attributes:
+        leases: Spans during which DNS led a client to an address, 84 bytes each and a name of about 200.
+        greetings: Spans during which a client's greetings named a server.
+        clients: Clients whose questions are counted.
+        hidden: (client, resolver) pairs that are remembered.
+    """
+
+    leases: int = 1 << 18
+    greetings: int = 1 << 16
+    clients: int = 1 << 14
+    hidden: int = 1 << 12
+
+
+@dataclass(slots=True)
+class _Voices:
+    """What the greetings of one name were like."""
+
+    count: int = 0
+    first: int = _END_OF_TIME
+    last: int = -_END_OF_TIME
+    encrypted: bool = True
+
+    def add(self, row: Rows) -> None:
+        self.count += int(row["count"])
+        self.first, self.last = min(self.first, int(row["first"])), max(self.last, int(row["last"]))
+        self.encrypted &= bool(row["traits"] & Trait.ENCRYPTED_HELLO)
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """What the captures say about some clients and one server, within the time that was asked for."""
+
+    voices: dict[int, _Voices] = field(default_factory=dict)
+    leases: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    agreed: set[int] = field(default_factory=set)
+    traits: Trait = _NO_TRAITS
+
+
+class Names:
+    """The table. It is a `netpol.capture.name_evidence.NameSink`: give it to `read_packets`, then ask it.
+
+    Attributes:
+        tally: What was read for names, and what could not be: readable, to a count above 0.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._texts = Texts()
+        self._leases = Spans(self._limits.leases)
+        self._greetings = Spans(self._limits.greetings, _GREETING_GAP)
+        self._asked: dict[tuple[int, int], list[int]] = {}
+        self._hidden: dict[tuple[tuple[int, int], tuple[int, int], int, str], None] = {}
+        self._hiding: set[tuple[int, int]] = set()
+        self._counts: dict[str, int] = {}
+
+    # What the captures say
+
+    def take_answers(self, answers: Answers) -> None:
+        """DNS responses: who was led where, until when."""
+        self._count_outcomes(answers)
+        message = answers.message
+        if not len(message):
+            return
+        used = np.zeros(len(answers), np.bool_)
+        used[message] = True
+        number = np.full(len(answers), -1, np.int64)
+        number[used] = self._numbers(answers, np.flatnonzero(used))
+        named = number[message] >= 0
+        message, address = message[named], answers.address[named]
+        time = answers.time[message]
+        life = np.minimum(answers.life[named], LONGEST_LIFE) * _SECOND + GRACE
+        self._let_go(
+            self._leases.add(
+                spans_of(
+                    first=time,
+                    last=np.where(time > _END_OF_TIME - life, _END_OF_TIME, time + np.minimum(life, _END_OF_TIME)),
+                    client=answers.client[message],
+                    server=address,
+                    name=number[message],
+                )
+            )
+        )
+
+    def take_greetings(self, greetings: Sequence[Greeting]) -> None:
+        """ClientHellos and HTTP requests: which server was called by which name."""
+        rows = []
+        for each in greetings:
+            way = way_of_greeting(each, dns=Trait.HIDES_DNS in each.traits, tls=Trait.TLS in each.traits)
+            if way:
+                self._hide(each.client, each.server, each.protocol, way)
+            number = -1
+            if each.name and Trait.PROXY not in each.traits and not _is_address(each.name):
+                number = self._texts.number(each.name)
+            rows.append((each, number))
+        if rows:
+            self._let_go(self._greetings.add(_greeting_rows(rows)))
+
+    def take_questions(self, clients: NDArray[np.uint64]) -> None:
+        """Questions, by who asked."""
+        self._count_clients(clients, np.zeros(len(clients), np.int64))
+
+    def take_hidden(self, client: tuple[int, int], server: tuple[int, int], protocol: int) -> None:
+        """A client of port 853."""
+        self._hide(client, server, protocol, way_of_port(protocol))
+
+    def count(self, what: str, number: int) -> None:
+        """Adds to the tally."""
+        if number:
+            self._counts[what] = self._counts.get(what, 0) + number
+
+    # What they mean
+
+    def towards(  # noqa: PLR0913, PLR0917 - what tells connections apart
+        self, clients: Iterable[Address], server: Address, protocol: int, port: int, first: int, last: int
+    ) -> Found:
+        """What names the connections of these clients to one server.
+
+        A name is STRONG where a greeting named it and a DNS answer to the same client gave the server's address for it,
+        that held at the time of the greeting: until its TTL and a grace were over; aliases (CNAME) are followed, and
+        the name that was asked for counts. One of the two alone makes it MEDIUM, and what a greeting with Encrypted
+        Client Hello says is never better. Where no greeting names anything and answers gave the address for several
+        names, each is AMBIGUOUS.
+
+        Args:
+            clients: The addresses of the client, as the captures show them: of pods, for one.
+            server: The address that they connected to.
+            protocol: IP protocol number.
+            port: The server's.
+            first: Packet time of the earliest connection, nanoseconds since the Unix epoch.
+            last: The same of the latest packet.
+        """
+        evidence = _Evidence()
+        remarks = set()
+        where = packed(server)
+        whence = sorted({packed(client) for client in clients})
+        for client in whence:
+            self._gather(evidence, client, where, (protocol, port), (first, last))
+        candidates = _graded(evidence)
+        result = tuple(
+            sorted((self._candidate(number, *each) for number, each in candidates.items()), key=lambda each: each.name)
+        )
+        sharing = tuple(sorted(self._texts.name(number) for number in evidence.leases if number not in candidates))
+        for trait, remark in (
+            (Trait.ENCRYPTED_HELLO, ENCRYPTED_HELLO),
+            (Trait.CUT, CUT_HELLO),
+            (Trait.PROXY, PROXY),
+        ):
+            if trait in evidence.traits:
+                remarks.add(remark)
+        if not all(each.grade is Grade.STRONG for each in result) or not result:
+            if not self._hiding.isdisjoint(whence):
+                remarks.add(HIDDEN_DNS)
+            if self._leases.forgotten:
+                remarks.add(FORGOTTEN)
+            if Trait.TLS in evidence.traits and not evidence.voices:
+                remarks.add(NO_SERVER_NAME)
+        return Found(candidates=result, sharing=sharing, remarks=tuple(sorted(remarks)))
+
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """Who asked for names so that nobody could read it, sorted."""
+        found = [
+            Hidden(client=unpacked(*client), server=unpacked(*server), protocol=protocol, way=way)
+            for client, server, protocol, way in self._hidden
+        ]
+        return tuple(
+            sorted(found, key=lambda each: (packed(each.client), packed(each.server), each.protocol, each.way))
+        )
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """What each client asked, by address."""
+        return tuple(
+            Asked(
+                client=unpacked(*client), asked=counts[0], answered=counts[1], empty=counts[2], no_name=counts[3],
+                failed=counts[4],
+            )
+            for client, counts in sorted(self._asked.items())
+        )  # fmt: skip
+
+    @property
+    def tally(self) -> Mapping[str, int]:
+        """What was read for names, and what could not be: readable, to a count above 0."""
+        own = {
+            "names that are no host names": self._texts.rejected.count,
+            "spans of DNS answers forgotten, too many": self._leases.forgotten,
+            "spans of greetings forgotten, too many": self._greetings.forgotten,
+        }
+        return self._counts | {what: count for what, count in own.items() if count}
+
+    @property
+    def no_host_names(self) -> tuple[str, ...]:
+        """A few of the names that are no host names, quoted and escaped."""
+        return tuple(self._texts.rejected.samples)
+
+    def _numbers(self, answers: Answers, used: Ints) -> Ints:
+        """int64[k]: the numbers of the names of the messages `used`."""
+        wires = wire_names(answers.data, answers.name_at[used], answers.name_size[used])
+        return numbers_of(self._texts, wires, np.ones(len(used), np.int64))
+
+    def _count_outcomes(self, answers: Answers) -> None:
+        for outcome, what in _OUTCOMES:
+            self.count(what, int(np.count_nonzero(answers.outcome == outcome)))
+        self._count_clients(answers.client, answers.outcome.astype(np.int64) + 1)
+
+    def _count_clients(self, clients: NDArray[np.uint64], what: Ints) -> None:
+        """Adds to the counts of each client; `what`: int64[n], which of its counts."""
+        if not len(clients):
+            return
+        order = np.lexsort((what, clients[:, 1], clients[:, 0]))
+        ordered, kind = clients[order], what[order]
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1) | (kind[1:] != kind[:-1])
+        begins = np.flatnonzero(new)
+        counts = np.diff(begins, append=len(order))
+        for (high, low), index, count in zip(
+            ordered[begins].tolist(), kind[begins].tolist(), counts.tolist(), strict=True
+        ):
+            its = self._asked.get((high, low))
+            if its is None:
+                if len(self._asked) >= self._limits.clients:
+                    self.count("DNS messages of clients beyond those that are counted one by one", count)
+                    continue
+                its = self._asked[high, low] = [0] * (len(AnswerOutcome) + 1)
+            its[index] += count
+
+    def _hide(self, client: tuple[int, int], server: tuple[int, int], protocol: int, way: str) -> None:
+        pair = (client, server, protocol, way)
+        if pair in self._hidden:
+            return
+        if len(self._hidden) >= self._limits.hidden:
+            self.count("clients of hidden DNS not remembered, too many", 1)
+            return
+        self._hidden[pair] = None
+        self._hiding.add(client)
+
+    def _let_go(self, some_forgotten: bool) -> None:  # noqa: FBT001 - what `Spans.add` returned
+        if some_forgotten:
+            self._texts.keep(distinct_names(self._leases, self._greetings).tolist())
+
+    def _gather(
+        self,
+        evidence: _Evidence,
+        client: tuple[int, int],
+        server: tuple[int, int],
+        door: tuple[int, int],
+        during: tuple[int, int],
+    ) -> None:
+        first, last = during
+        leases: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row in self._leases.between(client, server):
+            begin, end = int(row["first"]) - CLOCKS, int(row["last"])
+            if begin <= last and end >= first:
+                leases[int(row["name"])].append((begin, end))
+        for row in self._greetings.between(client, server):
+            if row["port"] != door[0] << 16 | door[1] or row["first"] > last or row["last"] < first:
+                continue
+            evidence.traits |= Trait(int(row["traits"]))
+            number = int(row["name"])
+            if number < 0:
+                continue
+            evidence.voices.setdefault(number, _Voices()).add(row)
+            if any(begin <= row["last"] and end >= row["first"] for begin, end in leases.get(number, ())):
+                evidence.agreed.add(number)
+        for number, spans in leases.items():
+            evidence.leases[number] += spans
+
+    def _candidate(self, number: int, grade: Grade, voices: _Voices | None, spans: list[tuple[int, int]]) -> Candidate:
+        begins = [begin + CLOCKS for begin, _ in spans] + ([voices.first] if voices else [])
+        ends = [end for _, end in spans] + ([voices.last] if voices else [])
+        return Candidate(
+            name=self._texts.name(number),
+            grade=grade,
+            handshakes=voices.count if voices else 0,
+            first=min(begins),
+            last=max(ends),
+        )
+
+
+_OUTCOMES: Final = (
+    (AnswerOutcome.ANSWERED, "DNS answers"),
+    (AnswerOutcome.EMPTY, "DNS answers without records"),
+    (AnswerOutcome.NO_NAME, "DNS answers that there is no such name"),
+    (AnswerOutcome.FAILED, "DNS answers that failed"),
+)
+
+
+def _graded(evidence: _Evidence) -> dict[int, tuple[Grade, _Voices | None, list[tuple[int, int]]]]:
+    """The names that count, by number."""
+    leases, voices = evidence.leases, evidence.voices
+    result: dict[int, tuple[Grade, _Voices | None, list[tuple[int, int]]]] = {}
+    for number, voice in voices.items():
+        spans = leases.get(number, [])
+        if not voice.encrypted:
+            result[number] = Grade.STRONG if number in evidence.agreed else Grade.MEDIUM, voice, spans
+        elif spans:
+            result[number] = Grade.MEDIUM, voice, spans
+    if not result:
+        grade = Grade.MEDIUM if len(leases) == 1 else Grade.AMBIGUOUS
+        result = {number: (grade, voices.get(number), spans) for number, spans in leases.items()}
+    return result or {number: (Grade.AMBIGUOUS, voice, []) for number, voice in voices.items()}
+
+
+def _greeting_rows(rows: list[tuple[Greeting, int]]) -> Rows:
+    time = np.array([each.time for each, _ in rows], np.int64)
+    return spans_of(
+        first=time,
+        last=time,
+        client=np.array([each.client for each, _ in rows], np.uint64),
+        server=np.array([each.server for each, _ in rows], np.uint64),
+        name=np.array([number for _, number in rows], np.int64),
+        port=np.array([each.protocol << 16 | each.port for each, _ in rows], np.uint32),
+        traits=np.array([int(each.traits) for each, _ in rows], np.uint8),
+    )
+
+
+def _is_address(name: bytes) -> bool:
+    """An address literal, which names nothing: digits and dots, or something with a colon or in brackets."""
+    return b":" in name or name.startswith(b"[") or not name.strip(b"0123456789.")
