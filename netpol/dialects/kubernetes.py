@@ -8,10 +8,10 @@ is for independent readers to say, of YAML 1.1 and 1.2; the tests ask both.
 
 from __future__ import annotations
 
-import re
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from netpol.dialects.files import files_of
+from netpol.dialects.scalars import scalar
 from netpol.model.flow import protocol_name
 from netpol.model.labels import is_dns_subdomain
 from netpol.model.policy import BlockPeer
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 
 KEPT_POLICY = "# kept: nothing of it was exercised in the capture"
 KEPT_RULE = "# kept: not exercised in the capture"
-
-LONGEST_STEM = 200
-"""Characters of a file name before `.yaml`: file systems allow 255 bytes, the API names of 253."""
-
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|(?:[0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}")
-_MISREAD = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-"""Words that YAML 1.1 reads as booleans or null in any case (yaml.org/type/bool.html)."""
-
-_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-"""What cannot stand in a double-quoted scalar as it is: all but printable ASCII, the quote and the backslash."""
 
 
 def to_yaml(policies: Iterable[NetworkPolicy], *, nodes: Mapping[Address, str] | None = None) -> str:
@@ -52,29 +42,10 @@ def to_yaml(policies: Iterable[NetworkPolicy], *, nodes: Mapping[Address, str] |
 def to_files(policies: Iterable[NetworkPolicy], *, nodes: Mapping[Address, str] | None = None) -> dict[str, str]:
     """Relative paths to texts: `kustomization.yaml` and `NAMESPACE/NAME.yaml` for each policy, sorted.
 
-    Namespaces and names are valid DNS names in lower case (`NetworkPolicy` sees to it), so that no path leaves the
-    folder and none differs from another in case only: they hold no slash and do not begin with a dot.
-
     Raises:
         ValueError: Two policies have the same namespace and name.
     """
-    files: dict[str, str] = {}
-    for policy in policies:
-        path = f"{policy.namespace}/{_stem(policy.name)}.yaml"
-        if path in files:
-            raise ValueError(f"two policies are called {policy}")
-        files[path] = to_yaml([policy], nodes=nodes)
-    paths = sorted(files)
-    head = ["apiVersion: kustomize.config.k8s.io/v1beta1", "kind: Kustomization"]
-    listed = ["resources:", *(f"  - {_text(path)}" for path in paths)] if paths else ["resources: []"]
-    return {"kustomization.yaml": "\n".join([*head, *listed]) + "\n", **{path: files[path] for path in paths}}
-
-
-def _stem(name: str) -> str:
-    if len(name) <= LONGEST_STEM:
-        return name
-    digest = sha256(name.encode()).hexdigest()[:16]
-    return f"{name[: LONGEST_STEM - len(digest) - 1]}-{digest}"
+    return files_of((policy.namespace, policy.name, to_yaml([policy], nodes=nodes)) for policy in policies)
 
 
 def _document(policy: NetworkPolicy, nodes: Mapping[Address, str]) -> Iterator[str]:
@@ -83,8 +54,8 @@ def _document(policy: NetworkPolicy, nodes: Mapping[Address, str]) -> Iterator[s
     yield "apiVersion: networking.k8s.io/v1"
     yield "kind: NetworkPolicy"
     yield "metadata:"
-    yield f"  name: {_text(policy.name)}"
-    yield f"  namespace: {_text(policy.namespace)}"
+    yield f"  name: {scalar(policy.name)}"
+    yield f"  namespace: {scalar(policy.namespace)}"
     for field, pairs in (("labels", policy.labels), ("annotations", policy.annotations)):
         if pairs:
             yield f"  {field}:"
@@ -142,16 +113,16 @@ def _peer(peer: Peer, nodes: Mapping[Address, str]) -> Iterator[str]:
         # Only a valid name may stand in a comment: another could end the line.
         comment = f" # node {node}" if is_dns_subdomain(node) else " # a node"
     yield "ipBlock:"
-    yield f"  cidr: {_text(str(network))}{comment}"
+    yield f"  cidr: {scalar(str(network))}{comment}"
     if peer.block.except_:
         yield "  except:"
-        yield from (f"    - {_text(str(cut))}" for cut in peer.block.except_)
+        yield from (f"    - {scalar(str(cut))}" for cut in peer.block.except_)
 
 
 def _port(port: PolicyPort) -> Iterator[str]:
     yield f"protocol: {protocol_name(port.protocol)}"
     if port.port is not None:
-        yield f"port: {_text(port.port) if isinstance(port.port, str) else port.port}"
+        yield f"port: {scalar(port.port) if isinstance(port.port, str) else port.port}"
     if port.end_port is not None:
         yield f"endPort: {port.end_port}"
 
@@ -167,15 +138,15 @@ def _selector(field: str, selector: LabelSelector, comment: str = "") -> Iterato
     if selector.match_expressions:
         yield "  matchExpressions:"
     for requirement in selector.match_expressions:
-        yield f"    - key: {_text(requirement.key)}"
+        yield f"    - key: {scalar(requirement.key)}"
         yield f"      operator: {requirement.operator.value}"
         if requirement.values:
             yield "      values:"
-            yield from (f"        - {_text(value)}" for value in requirement.values)
+            yield from (f"        - {scalar(value)}" for value in requirement.values)
 
 
 def _pairs(pairs: Mapping[str, str]) -> Iterator[str]:
-    return (f"{_text(key)}: {_text(value)}" for key, value in sorted(pairs.items()))
+    return (f"{scalar(key)}: {scalar(value)}" for key, value in sorted(pairs.items()))
 
 
 def _item(lines: Iterable[str], depth: int) -> Iterator[str]:
@@ -188,20 +159,3 @@ def _item(lines: Iterable[str], depth: int) -> Iterator[str]:
 
 def _indented(lines: Iterable[str], depth: int) -> Iterator[str]:
     return (" " * depth + line for line in lines)
-
-
-def _text(text: str) -> str:
-    """The string, quoted unless every reader of YAML 1.1 and 1.2 takes it for the same string without quotes."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _MISREAD:
-        return text
-    return f'"{_UNSAFE.sub(_escape, text)}"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match[0]
-    if character in '"\\':
-        return f"\\{character}"
-    code = ord(character)
-    if code < 1 << 8:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
