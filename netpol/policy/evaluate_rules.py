@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from netpol.model.policy import BlockPeer
 from netpol.policy import matching
+from netpol.policy.evaluate_index import PeerIndex
 from netpol.policy.verdict import RuleMatch, RuleMiss, Way
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Pod
     from netpol.model.policy import NetworkPolicy, Peer, PolicyPort, Rule
+    from netpol.policy.evaluate_index import Place
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -28,6 +32,7 @@ class Kind:
         egress: The policies that isolate their egress.
         rules: What `_candidates` found, by direction and peer.
         shared: The same by content: most peers meet the same few sets of rules, which are kept once.
+        indexes: Of the policies' peers, by direction, made when they are first asked for.
     """
 
     example: Pod
@@ -36,6 +41,7 @@ class Kind:
     egress: tuple[NetworkPolicy, ...]
     rules: dict[tuple[Way, Kind | None], tuple[_Candidate, ...]] = field(default_factory=dict)
     shared: dict[tuple[Way, object], tuple[_Candidate, ...]] = field(default_factory=dict)
+    indexes: dict[Way, PeerIndex] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,16 +163,31 @@ def _candidates(way: Way, subject: Resolved, peer: Resolved) -> tuple[_Candidate
 
 def _possible(way: Way, subject: Resolved, peer: Kind | None) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     """Where the candidates stand: the number of the policy, of the rule, and of its peers that may match."""
-    for number, policy in enumerate(subject.isolating(way)):
-        for position, rule in enumerate(_rules(policy, way)):
-            peers = _possible_peers(rule, policy.namespace, peer)
-            if peers or not rule.peers:
-                yield number, position, peers
+    isolating = subject.isolating(way)
+    places = _places(way, subject, peer)
+    for (number, position), some in groupby(places, key=itemgetter(0, 1)):
+        policy = isolating[number]
+        rule = _rules(policy, way)[position]
+        peers = _possible_peers(rule, [place.peer for place in some], policy.namespace, peer)
+        if peers or not rule.peers:
+            yield number, position, peers
 
 
-def _possible_peers(rule: Rule, policy_namespace: str, kind: Kind | None) -> tuple[int, ...]:
+def _places(way: Way, subject: Resolved, peer: Kind | None) -> list[Place]:
+    if subject.kind is None:
+        return []
+    index = subject.kind.indexes.get(way)
+    if index is None:
+        rules = ((policy.namespace, _rules(policy, way)) for policy in subject.isolating(way))
+        index = subject.kind.indexes[way] = PeerIndex(rules)
+    return index.places(peer.example.namespace, peer.example.labels) if peer else index.elsewhere()
+
+
+def _possible_peers(rule: Rule, indexes: list[int], policy_namespace: str, kind: Kind | None) -> tuple[int, ...]:
+    """Of the peers of a rule at these indexes, those that match or, an ipBlock, may match."""
     found = []
-    for index, peer in enumerate(rule.peers):
+    for index in indexes if rule.peers else ():
+        peer = rule.peers[index]
         if isinstance(peer, BlockPeer):
             found.append(index)
         elif kind and matching.peer_selects(peer, policy_namespace, kind.example, kind.namespace_labels):
