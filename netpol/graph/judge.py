@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ class Judge:
         return (owner, protocol, port) not in self._declared
 
 
+@lru_cache(maxsize=65536)
 def is_no_peer(address: Address) -> bool:
     """Whether the address is one that an ipBlock or a pod never stands for.
 
