@@ -123,7 +123,7 @@ def check(flows: Iterable[ResolvedFlow], evaluator: Evaluator) -> Check:
     unresolved: list[Unresolved] = []
     for flow in flows:
         connections += flow.flow.connections
-        outcome = _judge(flow, evaluator)
+        outcome = judge(flow, evaluator)
         if outcome is None:
             admitted += flow.flow.connections
         elif isinstance(outcome, Blocked):
@@ -133,7 +133,8 @@ def check(flows: Iterable[ResolvedFlow], evaluator: Evaluator) -> Check:
     return Check(connections, admitted, tuple(denied), tuple(unresolved))
 
 
-def _judge(flow: ResolvedFlow, evaluator: Evaluator) -> Blocked | Unresolved | None:
+def judge(flow: ResolvedFlow, evaluator: Evaluator) -> Blocked | Unresolved | None:
+    """The verdict on one flow, None where it is admitted: see `check`."""
     row = flow.flow
     if row.direction is Direction.UNKNOWN and row.protocol in PORT_PROTOCOLS:
         return Unresolved(flow, "undefined: it is not known who opened the connection")
