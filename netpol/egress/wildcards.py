@@ -1,0 +1,85 @@
+"""Patterns in the place of many names: never by themselves, never at or above a public suffix."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from publicsuffixlist import PublicSuffixList
+
+from netpol.model.host_name import HostName
+from netpol.model.outside import Grade
+from netpol.model.wildcard import Depth, Wildcard
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from netpol.model.inventory import WorkloadRef
+    from netpol.model.outside import Need
+
+LEAST_NAMES: Final = 5
+"""Distinct names below one parent that make a pattern, unless the user says otherwise."""
+
+
+def widen(needs: Sequence[Need], *, least: int = LEAST_NAMES, depth: Depth = Depth.ONE) -> tuple[Need, ...]:
+    """The same needs, those with a pattern that a workload used often enough on a port.
+
+    A parent is as near to its names as possible: the longest one below which a workload used enough names on one port.
+    Ambiguous names are covered, but are no reason for a pattern.
+
+    Args:
+        needs: In any order, which is kept.
+        least: Distinct names that make a pattern, at least 2.
+        depth: ONE: only names directly below the parent count and are covered. ANY: those at any depth.
+    """
+    groups: defaultdict[tuple[WorkloadRef, int, int], set[HostName]] = defaultdict(set)
+    for need in needs:
+        if need.name is not None and need.grade is not Grade.AMBIGUOUS:
+            groups[need.workload, need.protocol, need.port].add(need.name)
+    patterns = {key: list(_patterns(names, least, depth)) for key, names in groups.items()}
+    return tuple(_widened(need, patterns.get((need.workload, need.protocol, need.port), ())) for need in needs)
+
+
+def is_below_suffix(name: HostName) -> bool:
+    """Whether the name lies below a public suffix: below, so that everything under it has one owner.
+
+    By the list of publicsuffix.org, with its private section (where everybody's buckets and sites are each other's
+    neighbours), and its rule for what it does not know: the last label is a suffix.
+    """
+    return _suffixes().privatesuffix(name) is not None
+
+
+def _patterns(names: Collection[HostName], least: int, depth: Depth) -> Iterator[Wildcard]:
+    below: defaultdict[HostName, list[HostName]] = defaultdict(list)
+    for name in names:
+        for parent in _parents(name, depth):
+            below[parent].append(name)
+    uncovered = set(names)
+    for parent in sorted(below, key=lambda one: (-one.count("."), one)):
+        covered = uncovered.intersection(below[parent])
+        if len(covered) >= least and is_below_suffix(parent):
+            uncovered -= covered
+            yield Wildcard(parent=parent, depth=depth)
+
+
+def _parents(name: HostName, depth: Depth) -> Iterator[HostName]:
+    parent = HostName(name.partition(".")[2])
+    while parent:
+        yield parent
+        if depth is Depth.ONE:
+            return
+        parent = HostName(parent.partition(".")[2])
+
+
+def _widened(need: Need, patterns: Iterable[Wildcard]) -> Need:
+    for wildcard in patterns:
+        if need.name is not None and wildcard.covers(need.name):
+            return replace(need, wildcard=wildcard)
+    return need
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
