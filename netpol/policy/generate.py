@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from netpol.graph.selectors import Naming
-from netpol.model.inventory import SYSTEM_NAMESPACES
 from netpol.model.labels import LabelSelector
 from netpol.model.policy import NetworkPolicy
-from netpol.policy.generate_names import DEFAULT_DENY, numbered, policy_names
+from netpol.policy.generate_names import DEFAULT_DENY, another_name, numbered, policy_names
 from netpol.policy.generate_rules import rules_for
+from netpol.policy.generate_scope import Scope, Wanted
 from netpol.policy.generate_statements import statements_for
 
 if TYPE_CHECKING:
@@ -42,25 +42,18 @@ class Directions(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Wanted):
     """What the user may choose.
 
     Attributes:
         default_deny: Add to each namespace that has policies one that closes everything else there.
-        namespaces: Write policies for these only, system namespaces among them if named; None: all.
-        system: Write policies for system namespaces too.
+        foreign: Policies that are there and that netpol did not write: their names are not used, and where one is a
+            default-deny, none is added.
     """
 
     directions: Directions = Directions.BOTH
     default_deny: bool = False
-    namespaces: frozenset[str] | None = None
-    system: bool = False
-
-    def wants(self, namespace: str) -> bool:
-        """Whether a namespace gets policies, or is only a peer of others."""
-        if self.namespaces is not None:
-            return namespace in self.namespaces
-        return self.system or namespace not in SYSTEM_NAMESPACES
+    foreign: tuple[NetworkPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +64,7 @@ class Generated:
         policies: By namespace and name.
         subjects: For `namespace/name` of each policy, the workloads that it was written for; none for a default-deny.
         statements: The most important first.
+        renamed: For `namespace/name` of each policy whose own name another has that netpol did not write, that name.
         rules: How many rules all policies have.
         rules_lower_bound: No policies for the same subjects that allow exactly the same have fewer.
         selectors: How many selectors name the policies' pods and peers.
@@ -79,6 +73,7 @@ class Generated:
     policies: tuple[NetworkPolicy, ...]
     subjects: Mapping[str, tuple[WorkloadRef, ...]]
     statements: tuple[Statement, ...]
+    renamed: Mapping[str, str]
     rules: int
     rules_lower_bound: int
     selectors: int
@@ -95,8 +90,9 @@ class _Subject:
 
 def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, options: Options = Options()) -> Generated:
     """Writes the policies. The same graph and inventory give the same policies, byte for byte."""
-    subjects = _subjects(graph, selectors, options)
-    names = policy_names([*inventory.workloads, *(pod.workload for pod in inventory.pods), *graph.workloads()])
+    scope = Scope(options, inventory)
+    subjects = _subjects(graph, selectors, scope)
+    names = _Names([*inventory.workloads, *(pod.workload for pod in inventory.pods), *graph.workloads()], options)
     policies: list[NetworkPolicy] = []
     owners: dict[str, tuple[WorkloadRef, ...]] = {}
     written: dict[WorkloadRef, NetworkPolicy] = {}
@@ -110,7 +106,7 @@ def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, opti
         for index, selector in enumerate(subject.selectors):
             policy = NetworkPolicy(
                 namespace=subject.namespace,
-                name=numbered(names[subject.workloads[0]], index),
+                name=names.of(subject.workloads[0], index),
                 pod_selector=selector,
                 isolates_ingress=both or bool(incoming),
                 isolates_egress=both or bool(outgoing),
@@ -125,25 +121,27 @@ def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, opti
             bound += ingress.lower_bound + egress.lower_bound
     if options.default_deny:
         for namespace in sorted({policy.namespace for policy in policies}):
-            deny = default_deny(namespace)
-            policies.append(deny)
-            owners[str(deny)] = ()
+            if not any(closes_everything(policy, namespace) for policy in options.foreign):
+                deny = default_deny(namespace, names.default_deny(namespace))
+                policies.append(deny)
+                owners[str(deny)] = ()
     policies.sort(key=lambda policy: (policy.namespace, policy.name))
     return Generated(
         policies=tuple(policies),
         subjects={str(policy): owners[str(policy)] for policy in policies},
-        statements=statements_for(graph, inventory, selectors, written, options.wants),
+        statements=statements_for(graph, inventory, selectors, written, scope.why_not),
+        renamed=names.renamed,
         rules=rules,
         rules_lower_bound=bound,
         selectors=len(_distinct_selectors(graph, selectors, policies)),
     )
 
 
-def default_deny(namespace: str) -> NetworkPolicy:
+def default_deny(namespace: str, name: str = DEFAULT_DENY) -> NetworkPolicy:
     """Closes everything in a namespace that no other policy allows: the one place where every pod is meant."""
     return NetworkPolicy(
         namespace=namespace,
-        name=DEFAULT_DENY,
+        name=name,
         pod_selector=LabelSelector(),
         isolates_ingress=True,
         isolates_egress=True,
@@ -151,12 +149,58 @@ def default_deny(namespace: str) -> NetworkPolicy:
     )
 
 
-def _subjects(graph: LabelGraph, selectors: Selectors, options: Options) -> list[_Subject]:
+def closes_everything(policy: NetworkPolicy, namespace: str) -> bool:
+    """Whether the policy is a default-deny of the namespace, whatever its name."""
+    return (
+        policy.namespace == namespace
+        and policy.pod_selector.is_empty
+        and policy.isolates_ingress
+        and policy.isolates_egress
+        and not policy.ingress
+        and not policy.egress
+    )
+
+
+class _Names:
+    """The names of the policies that are written."""
+
+    def __init__(self, workloads: list[WorkloadRef], options: Options) -> None:
+        self._foreign = {(policy.namespace, policy.name) for policy in options.foreign}
+        self._names = policy_names(workloads, self._foreign)
+        self._own = policy_names(workloads) if self._foreign else self._names
+        self._taken = {*self._foreign, *((ref.namespace, name) for ref, name in self._names.items())}
+        self.renamed: dict[str, str] = {}
+
+    def of(self, workload: WorkloadRef, index: int) -> str:
+        """The name of a workload's policy number `index`."""
+        place, name = workload.namespace, numbered(self._names[workload], index)
+        if index:
+            name = self._free(place, name, f"{workload} {index}")
+        own = numbered(self._own[workload], index)
+        if own != name and (place, own) in self._foreign:
+            self.renamed[f"{place}/{name}"] = f"{place}/{own}"
+        return name
+
+    def default_deny(self, namespace: str) -> str:
+        """The name of a namespace's default-deny."""
+        name = self._free(namespace, DEFAULT_DENY, f"{namespace} {DEFAULT_DENY}")
+        if name != DEFAULT_DENY:
+            self.renamed[f"{namespace}/{name}"] = f"{namespace}/{DEFAULT_DENY}"
+        return name
+
+    def _free(self, namespace: str, name: str, identity: str) -> str:
+        if (namespace, name) in self._taken:
+            name = another_name(name, identity, lambda other: (namespace, other) in self._taken)
+        self._taken.add((namespace, name))
+        return name
+
+
+def _subjects(graph: LabelGraph, selectors: Selectors, scope: Scope) -> list[_Subject]:
     """Whom to write policies for; workloads with the very same selectors share one."""
     sharing: defaultdict[tuple[str, tuple[LabelSelector, ...]], list[WorkloadRef]] = defaultdict(list)
     for workload in graph.workloads():
         selection = selectors.of(workload)
-        if options.wants(workload.namespace) and selection.naming is not Naming.NONE:
+        if not scope.why_not(workload) and selection.naming is not Naming.NONE:
             sharing[workload.namespace, selection.selectors].append(workload)
     return [_Subject(namespace, found, tuple(sorted(who))) for (namespace, found), who in sharing.items()]
 

@@ -73,7 +73,7 @@ def statements_for(
     inventory: Inventory,
     selectors: Selectors,
     written: Mapping[WorkloadRef, NetworkPolicy],
-    wanted: Callable[[str], bool],
+    why_not: Callable[[WorkloadRef], str],
 ) -> tuple[Statement, ...]:
     """Everything that is worth saying, sorted by topic, workload, direction and text.
 
@@ -82,7 +82,7 @@ def statements_for(
         inventory: What is declared.
         selectors: How workloads are named.
         written: Each workload's policy.
-        wanted: Whether policies were asked for in a namespace.
+        why_not: Why a workload was not to get a policy, empty where it was.
     """
     found: list[Statement] = []
     declared = _Declared(inventory)
@@ -91,7 +91,7 @@ def statements_for(
         found += _evidence(graph, workload)
     for workload in graph.workloads():
         found += _shared(workload, selectors, inventory, isolated=workload in written)
-    found += _without_policy(inventory, selectors, written, wanted)
+    found += _without_policy(inventory, selectors, written, why_not)
     return tuple(sorted(found, key=lambda item: (item.topic, item.workload, item.direction, item.ports, item.text)))
 
 
@@ -233,7 +233,7 @@ def _without_policy(
     inventory: Inventory,
     selectors: Selectors,
     covered: Mapping[WorkloadRef, NetworkPolicy],
-    wanted: Callable[[str], bool],
+    why_not: Callable[[WorkloadRef], str],
 ) -> Iterable[Statement]:
     """The workloads that stay as they are, with the reason."""
     hosts = {pod.workload: pod.host_network for pod in inventory.pods if not pod.finished}
@@ -244,8 +244,8 @@ def _without_policy(
         remedy = ""
         if hosts[workload]:
             text = "its pods are in the host network, where policies do not apply"
-        elif not wanted(workload.namespace):
-            text = "policies for its namespace were not asked for"
+        elif reason := why_not(workload):
+            text = reason
         elif selectors.of(workload).naming is Naming.NONE:
             text, remedy = "its pods have no lasting label to select them by", _suggestion(workload, inventory)
         else:
