@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netpol.flows.write import timestamp
 from netpol.graph.label_graph import OutsideGroup
-from netpol.graph.reasons import Reason
+from netpol.graph.reasons import NEEDLESS, Reason
 from netpol.model.endpoint import NodeEnd
 from netpol.model.flow import Outcome, protocol_name
 from netpol.policy.generate_statements import Topic
@@ -29,11 +29,6 @@ VERSION = 1
 
 ON_SILENCE = frozenset({Topic.SILENT_PORT, Topic.SILENT_INGRESS, Topic.SILENT_EGRESS})
 """What was closed because nothing was seen: listed first, because it is what may break."""
-
-NEEDLESS = frozenset(
-    {Reason.NO_PORTS, Reason.LOCAL_ADDRESS, Reason.BOTH_OUTSIDE, Reason.SELF, Reason.OWN_NODE, Reason.NO_SUBJECT}
-)
-"""Connections that no NetworkPolicy can or need speak of."""
 
 FAILED = frozenset({Reason.REFUSED, Reason.UNANSWERED})
 """Connections that did not work."""

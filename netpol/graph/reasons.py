@@ -44,6 +44,12 @@ class Reason(Enum):
         self.text = text
 
 
+NEEDLESS = frozenset(
+    {Reason.NO_PORTS, Reason.LOCAL_ADDRESS, Reason.BOTH_OUTSIDE, Reason.SELF, Reason.OWN_NODE, Reason.NO_SUBJECT}
+)
+"""Connections that no NetworkPolicy can or need speak of."""
+
+
 def first_reason(reasons: Iterable[Reason]) -> Reason:
     """The one that is asked first."""
     return min(reasons, key=list(Reason).index)
