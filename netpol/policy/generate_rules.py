@@ -79,6 +79,12 @@ def rules_for(namespace: str, edges: Iterable[tuple[Vertex, Edge]], selectors: S
     )
 
 
+def peers_of(namespace: str, vertices: Iterable[Vertex], selectors: Selectors) -> tuple[Peer, ...]:
+    """The peers that stand for these vertices in a policy of this namespace, in the order of `rules_for`."""
+    meant = dict(_group(namespace, vertex, selectors) for vertex in vertices)
+    return _peers(sorted(meant), meant)
+
+
 def _group(
     namespace: str, vertex: Vertex, selectors: Selectors
 ) -> tuple[PeerGroup, tuple[LabelSelector, ...] | tuple[Address, ...]]:
