@@ -2,6 +2,6 @@
 
 `needs.needs_of` is the stage. `sharing` divides the connections to one address among the names that led there,
 `places` tells what belongs to the cluster or the platform below it and is no need, `attempts` keeps what was tried
-outside and is not learned, `wildcards` finds the patterns that may stand for many names. How allowlists spell all that
-is the business of the dialects.
+outside and is not learned, `wildcards` finds the patterns that may stand for many names, `selection` says whose needs
+are asked for. How allowlists spell all that is the business of the dialects.
 """

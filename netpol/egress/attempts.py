@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netpol.graph.judge import Accepted
     from netpol.model.endpoint import ResolvedFlow
     from netpol.model.flow import Address
-    from netpol.model.inventory import Pod, WorkloadRef
+    from netpol.model.inventory import WorkloadRef
 
 Port = tuple[int, int | None]
 """(IP protocol number, port; None for a protocol without ports, and where nobody knows which port is the server's)."""
@@ -59,7 +59,7 @@ class Attempts:
             addresses of which no owner is known.
     """
 
-    def __init__(self, wants: Callable[[Pod], bool]) -> None:
+    def __init__(self, wants: Callable[[WorkloadRef], bool]) -> None:
         """Args: wants: says whose attempts are kept."""
         self._wants = wants
         self._tallies: dict[tuple[WorkloadRef, Reason, Address], _Tally] = {}
@@ -78,7 +78,7 @@ class Attempts:
             return
         if not isinstance(source, PodEnd) or source.pod.host_network:
             self.unattributed += flow.flow.connections if not isinstance(source, ExternalEnd) else 0
-        elif self._wants(source.pod):
+        elif self._wants(source.pod.workload):
             for address in outside:
                 self._enter((source.pod.workload, decision, address), flow)
 

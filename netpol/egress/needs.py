@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from netpol.egress.attempts import address_key
 from netpol.egress.places import Places, platform_of_names
+from netpol.egress.selection import BY_DEFAULT, Selection
 from netpol.egress.sharing import portions, together
 from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd
-from netpol.model.inventory import SYSTEM_NAMESPACES
 from netpol.model.outside import Grade, Need
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.host_name import HostName
     from netpol.model.inventory import Inventory, Pod, WorkloadRef
-    from netpol.model.labels import LabelSelector
     from netpol.model.platform import Platform
     from netpol.names.found import Found
 
@@ -40,35 +39,6 @@ class Naming(Protocol):
     ) -> Found:
         """What names the connections of the clients to the server's port between the two times (nanoseconds)."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Whose needs are asked for.
-
-    Attributes:
-        namespaces: These only, system namespaces among them if named; None: all.
-        system: Those of system namespaces too.
-        selector: Only those of pods with such labels.
-    """
-
-    namespaces: frozenset[str] | None = None
-    system: bool = False
-    selector: LabelSelector | None = None
-
-    def takes(self, pod: Pod) -> bool:
-        """Whether this pod's needs are asked for."""
-        if self.namespaces is not None:
-            return pod.namespace in self.namespaces and self._matches(pod)
-        return (self.system or pod.namespace not in SYSTEM_NAMESPACES) and self._matches(pod)
-
-    def passes_over(self, pod: Pod) -> bool:
-        """Whether they are not, for no other reason than that its namespace is the system's."""
-        by_default = self.namespaces is None and not self.system
-        return by_default and pod.namespace in SYSTEM_NAMESPACES and self._matches(pod)
-
-    def _matches(self, pod: Pod) -> bool:
-        return self.selector is None or self.selector.matches(pod.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +93,7 @@ def needs_of(
     names: Naming,
     inventory: Inventory,
     *,
-    selection: Selection = Selection(),
+    selection: Selection = BY_DEFAULT,
     attempts: tuple[Attempt, ...] = (),
 ) -> Needs:
     """What each workload needs; evidence of its replicas adds up.
@@ -143,8 +113,8 @@ def needs_of(
         source, end = item.source, item.destination
         if not isinstance(source, PodEnd) or not isinstance(end, ExternalEnd | NodeEnd):
             continue
-        if not selection.takes(source.pod):
-            if selection.passes_over(source.pod):
+        if not selection.takes(source.pod.workload):
+            if selection.passes_over(source.pod.workload):
                 passed_over.add(source.pod.workload)
             continue
         platform = places.platform(item)

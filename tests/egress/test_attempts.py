@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netpol.egress.attempts import Attempt, Attempts
-from netpol.egress.needs import Selection
+from netpol.egress.selection import Selection
 from netpol.graph.admit import admit
 from netpol.graph.reasons import Reason
 from netpol.model.endpoint import UnknownEnd

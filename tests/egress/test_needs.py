@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.egress.needs import OLDER, Needs, Selection, needs_of
+from netpol.egress.needs import OLDER, Needs, needs_of
+from netpol.egress.selection import Selection, workloads_with
 from netpol.graph.admit import admit
 from netpol.model.flow import SCTP, TCP, UDP, Direction, Outcome
 from netpol.model.inventory import EndpointAddress, Service
 from netpol.model.outside import Grade
 from netpol.model.selector_text import parse_selector
 from tests.egress.world import Named, candidate, found
-from tests.graph.world import flow, inventory, node, pod
+from tests.graph.world import flow, inventory, node, pod, workload
 
 if TYPE_CHECKING:
     import random
@@ -34,6 +35,8 @@ KUBERNETES = Service(
     endpoints=(EndpointAddress(address=ip_address("203.0.113.10"), ports=((TCP, "https", 6443),)),),
 )
 CLUSTER = inventory([WEB, WEB2, API, DNS, HOST], nodes={"n1": "192.168.0.1"}, services=(KUBERNETES,))
+
+WEBS = frozenset({WEB.workload})
 
 PARTNER, OTHER = "198.51.100.20", "198.51.100.21"
 
@@ -212,15 +215,23 @@ def test_selections_take_what_they_say() -> None:
     assert whose(Selection()) == ["api", "web"]
     assert whose(Selection(system=True)) == ["coredns", "api", "web"]
     assert whose(Selection(namespaces=frozenset({"kube-system"}))) == ["coredns"]
-    assert whose(Selection(selector=parse_selector("app=web"))) == ["web"]
-    assert whose(Selection(namespaces=frozenset({"shop"}), selector=parse_selector("app!=web"))) == ["api"]
+    assert whose(Selection(workloads=WEBS)) == ["web"]
+    assert whose(Selection(namespaces=frozenset({"kube-system"}), workloads=WEBS)) == []
+
+
+def test_a_selector_takes_workloads_of_which_a_pod_or_the_template_has_the_labels() -> None:
+    template = workload("job", {"app": "job"}, kind="CronJob")
+    cluster = inventory([WEB, API, pod("bare")], [template])
+    assert [str(ref) for ref in workloads_with(parse_selector("app=web"), cluster)] == ["shop/web[Deployment]"]
+    assert [str(ref) for ref in workloads_with(parse_selector("app=job"), cluster)] == ["shop/job[CronJob]"]
+    assert len(workloads_with(parse_selector("app"), cluster)) == 3
 
 
 def test_system_workloads_that_are_left_out_are_told_unless_others_were_asked_for() -> None:
     flows = [flow(DNS, PARTNER, 53)]
     assert [str(ref) for ref in needs(flows).passed_over] == ["kube-system/coredns[Deployment]"]
     assert needs(flows, None, Selection(namespaces=frozenset({"shop"}))).passed_over == ()
-    assert needs(flows, None, Selection(selector=parse_selector("app=web"))).passed_over == ()
+    assert needs(flows, None, Selection(workloads=WEBS)).passed_over == ()
 
 
 FLOWS: list[Any] = [
