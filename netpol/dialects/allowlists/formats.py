@@ -1,0 +1,50 @@
+"""All formats of allowlists by name, and all of them as files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netpol.dialects.allowlists import feed, plain
+from netpol.dialects.allowlists.entries import by_workload
+from netpol.dialects.allowlists.values import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netpol.dialects.allowlists.values import Options
+    from netpol.model.outside import Need
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "domains": Format(summary="Names, one a line", suffix=".txt", write=plain.domains, together=True),
+    "cidrs": Format(summary="Blocks of addresses, one a line", suffix=".txt", write=plain.cidrs, together=True),
+    "feed": Format(summary="Workload, addresses, ports: JSON Lines", suffix=".jsonl", write=feed.json_lines),
+    "feed-csv": Format(summary="The same as CSV", suffix=".csv", write=feed.comma_separated),
+}
+"""Name as `-o` takes it to format."""
+
+LEFT_OUT: Final = "REMARKS.txt"
+"""What each file cannot say."""
+
+
+def files(needs: Sequence[Need], options: Options) -> dict[str, str]:
+    """Relative paths to texts, sorted; none without needs.
+
+    `FORMAT.suffix` for each format; `FORMAT/NAMESPACE/NAME.kind.suffix` for each workload too where the format does not
+    tell them apart; and what they leave out, in REMARKS.txt.
+
+    Names of workloads are Kubernetes names and kinds letters and digits (the readers of manifests see to it), so that
+    no path leaves the folder.
+    """
+    if not needs:
+        return {}
+    found: dict[str, str] = {}
+    said: list[str] = []
+    for name, form in FORMATS.items():
+        whole = form.write(needs, options)
+        found[f"{name}{form.suffix}"] = whole.text
+        said += [f"{name}: {remark}\n" for remark in whole.remarks]
+        for workload, own in by_workload(needs) if form.together else ():
+            stem = f"{name}/{workload.namespace}/{workload.name}.{workload.kind.lower()}"
+            found[f"{stem}{form.suffix}"] = form.write(own, options).text
+    found[LEFT_OUT] = "".join(said)
+    return dict(sorted(found.items()))
