@@ -110,7 +110,8 @@ class TierFold:
         names = [peer for peer in rule.peers if isinstance(peer, DomainNamesPeer)]
         if names and rule.action is not Action.ALLOW:
             perhaps = self._everyone if any(peer.may_be_pods for peer in names) else self._no_pods
-            for some, number in opened(rule, np.setdiff1d(perhaps, certain)):
+            # Some of these may match for certain too: for them, this changes nothing any more.
+            for some, number in opened(rule, perhaps):
                 row[some] = _perhaps(rule.action, row[some], below[some], number, numbers)
         return row
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from netpol.cluster.documents import Document
-from netpol.dialects.read import read_policies
+from netpol.dialects.read import PolicyDocuments, read_policies
 from netpol.model.flow import ICMP, SCTP, TCP, UDP
 from netpol.model.inventory import ContainerPort, Inventory, Namespace, Node, Pod, WorkloadRef
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
 
 Manifest = dict[str, Any]
 
@@ -144,6 +145,113 @@ def policies() -> st.SearchStrategy[list[Manifest]]:
     )
 
 
+def _subjects() -> st.SearchStrategy[Manifest]:
+    """A subject, or a peer with selectors; often one that means everyone, so that the order of rules matters."""
+    pods = st.fixed_dictionaries({"namespaceSelector": _namespace_selectors(), "podSelector": selectors()})
+    return st.one_of(
+        st.just({"namespaces": {}}),
+        st.fixed_dictionaries({"namespaces": _namespace_selectors()}),
+        st.fixed_dictionaries({"pods": pods}),
+    )
+
+
+def _outer_peers(*, domains: bool) -> st.SearchStrategy[Manifest]:
+    """Peers that no ingress rule has."""
+    networks = st.lists(st.sampled_from([*sorted(_BLOCKS), "10.0.1.3/24"]), min_size=1, max_size=2, unique=True)
+    found = [st.fixed_dictionaries({"networks": networks}), st.fixed_dictionaries({"nodes": _zones()})]
+    names = st.sampled_from([["example.com"], ["*.example.com", "db.a.svc.cluster.local"]])
+    return st.one_of(*([st.fixed_dictionaries({"domainNames": names})] * 2 if domains else []), *found)
+
+
+def _zones() -> st.SearchStrategy[Manifest]:
+    return st.sampled_from([{}, {"matchLabels": {"zone": "n1"}}, {"matchLabels": {"zone": "n3"}}])
+
+
+def _tier_ports(*, named: bool) -> st.SearchStrategy[Manifest]:
+    """One item of `ports`, v1alpha1."""
+    protocol = st.sampled_from([{}, {"protocol": "TCP"}, {"protocol": "UDP"}, {"protocol": "SCTP"}])
+    number = _joined(protocol, st.sampled_from([{"port": port} for port in PORTS[:3]]))
+    several = _joined(protocol, st.sampled_from([{"start": 80, "end": last} for last in (81, 400, 65535)]))
+    found = [st.fixed_dictionaries({"portNumber": number}), st.fixed_dictionaries({"portRange": several})]
+    names = st.sampled_from(_NAMES).map(lambda name: {"namedPort": name})
+    return st.one_of(*found, *([names] if named else []))
+
+
+def _protocol_matches(*, named: bool) -> st.SearchStrategy[Manifest]:
+    """One item of `protocols`, v1alpha2."""
+    place = st.sampled_from(
+        [
+            *({"number": port} for port in PORTS[:3]),
+            *({"range": {"start": first, "end": last}} for first, last in ((80, 82), (1, 65535))),
+        ]
+    )
+    found = st.tuples(st.sampled_from(["tcp", "udp", "sctp"]), place).map(
+        lambda drawn: {drawn[0]: {"destinationPort": drawn[1]}}
+    )
+    names = st.sampled_from(_NAMES).map(lambda name: {"destinationNamedPort": name})
+    return st.one_of(found, *([names] if named else []))
+
+
+def _tier_rules(kind: str, way: str) -> st.SearchStrategy[Manifest]:
+    """A rule; where some peer is no pod, none of its ports has a name."""
+    field = "protocols" if kind == "ClusterNetworkPolicy" else "ports"
+    ports = _protocol_matches if field == "protocols" else _tier_ports
+    actions = ["Accept" if field == "protocols" else "Allow", "Deny"]
+    actions += [] if kind == "BaselineAdminNetworkPolicy" else ["Pass"]
+
+    def rules(*, outer: bool) -> st.SearchStrategy[Manifest]:
+        peers = _subjects()
+        if outer:
+            peers |= _outer_peers(domains=kind != "BaselineAdminNetworkPolicy")
+        listed = _maybe(st.lists(ports(named=not outer), min_size=1, max_size=2), **{field: None})
+        name = "from" if way == "ingress" else "to"
+        fields = st.fixed_dictionaries(
+            {"action": st.sampled_from(["Deny", *actions]), name: st.lists(peers, min_size=1, max_size=2)}
+        )
+        # Ports are left out often: most rules of these policies are for all of them.
+        return _joined(fields, st.booleans().flatmap(lambda some: listed if some else st.just({})))
+
+    return rules(outer=False) if way == "ingress" else st.booleans().flatmap(lambda plain: rules(outer=not plain))
+
+
+_TIER_KINDS = ("AdminNetworkPolicy", "ClusterNetworkPolicy", "ClusterNetworkPolicy", "BaselineAdminNetworkPolicy")
+
+
+def _tier_policies(kind: str, number: int) -> st.SearchStrategy[Manifest]:
+    rules = {
+        way: st.lists(_tier_rules(kind, way), min_size=way == "egress", max_size=3) for way in ("ingress", "egress")
+    }
+    own: dict[str, st.SearchStrategy[Any]] = {}
+    if kind != "BaselineAdminNetworkPolicy":
+        own["priority"] = st.sampled_from([0, 5, 5, 1000])
+    if kind == "ClusterNetworkPolicy":
+        own["tier"] = st.sampled_from(["Admin", "Baseline"])
+    name = "default" if kind == "BaselineAdminNetworkPolicy" else f"t{number}"
+    version = "v1alpha2" if kind == "ClusterNetworkPolicy" else "v1alpha1"
+    return st.fixed_dictionaries({"subject": _subjects(), **own, **rules}).map(
+        lambda spec: {
+            "apiVersion": f"policy.networking.k8s.io/{version}",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+    )
+
+
+def tiers() -> st.SearchStrategy[list[Manifest]]:
+    """Up to three cluster-wide policies of any kind."""
+    several = st.lists(st.sampled_from(_TIER_KINDS), min_size=1, max_size=3)
+    kinds = st.integers(0, 5).flatmap(lambda draw: st.just([]) if draw == 1 else several)
+    found = kinds.flatmap(lambda names: st.tuples(*(_tier_policies(name, number) for number, name in enumerate(names))))
+    # There is one BaselineAdminNetworkPolicy at most.
+    return found.map(lambda some: list({(item["kind"], item["metadata"]["name"]): item for item in some}.values()))
+
+
+def policy_sets() -> st.SearchStrategy[list[Manifest]]:
+    """NetworkPolicies and, in most of the sets, cluster-wide policies."""
+    return st.tuples(policies(), tiers()).map(lambda found: [*found[0], *found[1]])
+
+
 def _pods(number: int) -> st.SearchStrategy[Manifest]:
     port = _joined(
         st.sampled_from([{"containerPort": port} for port in PORTS[1:3]]),
@@ -181,7 +289,7 @@ def clusters() -> st.SearchStrategy[Manifest]:
     )
     nodes = [
         {
-            "metadata": {"name": name},
+            "metadata": {"name": name, "labels": {"zone": name}},
             "status": {"addresses": [{"address": f"172.16.0.{index}"}, {"address": f"fd99::{index}"}]},
         }
         for index, name in enumerate(NODES, start=1)
@@ -218,6 +326,7 @@ def inventory(cluster: Manifest) -> Inventory:
             Node(
                 name=item["metadata"]["name"],
                 addresses=tuple(ip_address(found["address"]) for found in item["status"]["addresses"]),
+                labels=item["metadata"].get("labels", {}),
             )
             for item in cluster["nodes"]
         ),
@@ -247,7 +356,16 @@ def _pod(item: Manifest) -> Pod:
 
 
 def read(manifests: list[Manifest]) -> tuple[NetworkPolicy, ...]:
-    """The policies, through the reader."""
+    """The NetworkPolicies, through the reader."""
+    return _read(manifests).policies
+
+
+def read_set(manifests: list[Manifest]) -> tuple[Policy, ...]:
+    """All policies, through the reader."""
+    return _read(manifests).everything
+
+
+def _read(manifests: list[Manifest]) -> PolicyDocuments:
     return read_policies(
         Document(("policies.yaml", f"document {number}"), data) for number, data in enumerate(manifests, start=1)
-    ).policies
+    )

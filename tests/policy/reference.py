@@ -3,6 +3,9 @@
 It shares no code with the package. Ends are `("pod", namespace, name)`, `("address", text)` and `("node", name)`; the
 answer is "allowed", "denied" or "undefined". The cluster is `{"namespaces": [...], "pods": [...], "nodes": [...]}` of
 manifests.
+
+Cluster-wide policies stand among the others and are told by their kind. Where it is not known whether a rule matches,
+because it names domains or because the port is not known, both are tried.
 """
 
 from __future__ import annotations
@@ -25,23 +28,157 @@ def judge(
         return "allowed"
     if same_node(cluster, source, destination) or same_node(cluster, destination, source):
         return "allowed"
-    sending = [policy for policy in policies if isolates(policy, cluster, source, "Egress")]
-    receiving = [policy for policy in policies if isolates(policy, cluster, destination, "Ingress")]
-    if not sending and not receiving:
-        return "allowed"
+    leaves = side(policies, cluster, (source, destination), connection, "egress")
+    enters = side(policies, cluster, (source, destination), connection, "ingress")
+    if "denied" in {leaves, enters}:
+        return "denied"
+    return "undefined" if "undefined" in {leaves, enters} else "allowed"
+
+
+def side(
+    policies: list[Manifest], cluster: Manifest, ends: tuple[Ending, Ending], connection: tuple[str, int], way: str
+) -> str:
+    """What the policies of one end say: of the source for egress, of the destination for ingress."""
+    subject = ends[0] if way == "egress" else ends[1]
+    peer = ends[1] if way == "egress" else ends[0]
+    answers = admin_tier(policies, cluster, (subject, peer, ends[1]), connection, way)
+    return answers.pop() if len(answers) == 1 else "undefined"
+
+
+Three = tuple[Ending, Ending, Ending]
+"""Whom the policies are for, the other end, and the server."""
+
+
+def admin_tier(
+    policies: list[Manifest], cluster: Manifest, ends: Three, connection: tuple[str, int], way: str
+) -> set[str]:
+    """All that may come of it from the first tier on."""
+
+    def priority(policy: Manifest) -> tuple[int, str, str]:
+        return policy["spec"]["priority"], policy["kind"], policy["metadata"]["name"]
+
+    found = [policy for policy in policies if tier_of(policy) == "Admin"]
+    after = network_policies(policies, cluster, ends, connection, way)
+    return first_match(sorted(found, key=priority), cluster, ends, connection, way, after)
+
+
+def network_policies(
+    policies: list[Manifest], cluster: Manifest, ends: Three, connection: tuple[str, int], way: str
+) -> set[str]:
+    """The same from NetworkPolicies on, which have the last word on the pods that they isolate."""
+    found = [
+        policy for policy in policies if tier_of(policy) == "" and isolates(policy, cluster, ends[0], way.capitalize())
+    ]
+    if not found:
+        return baseline_tier(policies, cluster, ends, connection, way)
     if connection[0] not in {"TCP", "UDP", "SCTP"}:
-        return "undefined"
-    leaves = not sending or any(
-        permits(cluster, policy, rule, (destination, destination), connection)
-        for policy in sending
-        for rule in policy["spec"].get("egress") or []
+        return {"undefined"}
+    for policy in found:
+        for rule in policy["spec"].get(way) or []:
+            if permits(cluster, policy, rule, ends[1:], connection):
+                return {"allowed"}
+    return {"denied"}
+
+
+def baseline_tier(
+    policies: list[Manifest], cluster: Manifest, ends: Three, connection: tuple[str, int], way: str
+) -> set[str]:
+    """The same from the last tier on."""
+
+    def priority(policy: Manifest) -> tuple[int, str, str]:
+        return policy["spec"].get("priority", 1_000_000), policy["kind"], policy["metadata"]["name"]
+
+    found = [policy for policy in policies if tier_of(policy) == "Baseline"]
+    return first_match(sorted(found, key=priority), cluster, ends, connection, way, {"allowed"})
+
+
+def tier_of(policy: Manifest) -> str:
+    """Empty for a NetworkPolicy."""
+    fixed = {"NetworkPolicy": "", "AdminNetworkPolicy": "Admin", "BaselineAdminNetworkPolicy": "Baseline"}
+    return fixed[policy["kind"]] if policy["kind"] in fixed else policy["spec"]["tier"]
+
+
+def first_match(
+    ordered: list[Manifest],
+    cluster: Manifest,
+    ends: Three,
+    connection: tuple[str, int],
+    way: str,
+    after: set[str],
+) -> set[str]:
+    """What may come of the rules of one tier; `after` is what may come of the next."""
+    answers: set[str] = set()
+    for policy in ordered:
+        if not chosen(policy["spec"]["subject"], cluster, ends[0]):
+            continue
+        for rule in policy["spec"].get(way) or []:
+            matches = does_match(rule, cluster, ends, connection)
+            if matches != "no":
+                action = rule["action"]
+                answers |= after if action == "Pass" else {"denied" if action == "Deny" else "allowed"}
+            if matches == "yes":
+                return answers
+    return answers | after
+
+
+def does_match(rule: Manifest, cluster: Manifest, ends: Three, connection: tuple[str, int]) -> str:
+    """Whether a cluster-wide rule matches: yes, no or perhaps."""
+    _, peer, server = ends
+    ports = rule.get("ports") or rule.get("protocols") or []
+    if ports and not any(is_tier_port(item, cluster, server, *connection) for item in ports):
+        return "no"
+    meant = [is_tier_peer(item, cluster, peer) for item in rule.get("from") or rule["to"]]
+    return "yes" if "yes" in meant else "perhaps" if "perhaps" in meant else "no"
+
+
+def is_tier_peer(item: Manifest, cluster: Manifest, peer: Ending) -> str:
+    """Whether one peer of a cluster-wide rule is this end: yes, no or perhaps."""
+    if "networks" in item:
+        blocks = [ip_network(text, strict=False) for text in item["networks"]]
+        found = any(ip_address(text) in block for text in addresses_of(cluster, peer) for block in blocks)
+    elif "nodes" in item:
+        nodes = [node for node in cluster["nodes"] if fits(item["nodes"], node["metadata"].get("labels") or {})]
+        held = {text for node in nodes for text in addresses_of_node(node)}
+        found = any(text in held for text in addresses_of(cluster, peer))
+    elif "domainNames" in item:
+        local = any(f".{name}".rstrip(".").endswith(".cluster.local") for name in item["domainNames"])
+        return "perhaps" if local or peer[0] != "pod" else "no"
+    else:
+        found = chosen(item, cluster, peer)
+    return "yes" if found else "no"
+
+
+def chosen(item: Manifest, cluster: Manifest, end: Ending) -> bool:
+    """Whether a subject, or a peer with selectors, is for this end."""
+    if end[0] != "pod":
+        return False
+    if "namespaces" in item:
+        return fits(item["namespaces"], labels_of_namespace(cluster, end[1]))
+    pods = item["pods"]
+    return fits(pods.get("namespaceSelector") or {}, labels_of_namespace(cluster, end[1])) and fits(
+        pods["podSelector"], labels_of_pod(cluster, end)
     )
-    enters = not receiving or any(
-        permits(cluster, policy, rule, (source, destination), connection)
-        for policy in receiving
-        for rule in policy["spec"].get("ingress") or []
-    )
-    return "allowed" if leaves and enters else "denied"
+
+
+def is_tier_port(item: Manifest, cluster: Manifest, server: Ending, protocol: str, port: int) -> bool:
+    """Whether one item of `ports` (v1alpha1) or `protocols` (v1alpha2) covers the port at this destination."""
+    name = item.get("namedPort", item.get("destinationNamedPort"))
+    if name is not None:
+        return server[0] == "pod" and any(
+            (declared.get("name"), declared.get("protocol", "TCP"), declared["containerPort"]) == (name, protocol, port)
+            for container in find_pod(cluster, server)["spec"]["containers"]
+            for declared in container.get("ports") or []
+        )
+    if "portNumber" in item:
+        place = item["portNumber"]
+        return bool(place.get("protocol", "TCP") == protocol and place["port"] == port)
+    if "portRange" in item:
+        place = item["portRange"]
+        return bool(place.get("protocol", "TCP") == protocol and place["start"] <= port <= place["end"])
+    ((word, found),) = item.items()
+    place = found["destinationPort"]
+    first, last = (place["number"],) * 2 if "number" in place else (place["range"]["start"], place["range"]["end"])
+    return bool(word.upper() == protocol and first <= port <= last)
 
 
 def owner(cluster: Manifest, end: Ending) -> Ending:

@@ -30,9 +30,9 @@ def _strangers(inventory: Inventory) -> list[IPv4Address | IPv6Address]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(cluster=clusters.clusters(), policies=clusters.policies())
+@given(cluster=clusters.clusters(), policies=clusters.policy_sets())
 def test_every_point_is_the_judges_verdict(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
-    inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)
+    inventory, policy_set = clusters.inventory(cluster), clusters.read_set(policies)
     evaluator, connectivity = Evaluator(policy_set, inventory), Connectivity.of(policy_set, inventory)
     pods, strangers = present_pods(inventory), _strangers(inventory)
     pairs: list[tuple[Pod | Address, Pod | Address]] = [(one, other) for one in pods for other in pods]
@@ -47,12 +47,12 @@ def test_every_point_is_the_judges_verdict(cluster: dict[str, Any], policies: li
 
 
 @settings(max_examples=50, deadline=None)
-@given(cluster=clusters.clusters(), policies=clusters.policies(), port=st.sampled_from(clusters.PORTS))
+@given(cluster=clusters.clusters(), policies=clusters.policy_sets(), port=st.sampled_from(clusters.PORTS))
 def test_every_point_is_the_reference_judges(
     cluster: dict[str, Any], policies: list[dict[str, Any]], port: int
 ) -> None:
     inventory = clusters.inventory(cluster)
-    connectivity = Connectivity.of(clusters.read(policies), inventory)
+    connectivity = Connectivity.of(clusters.read_set(policies), inventory)
     pods = present_pods(inventory)
     for source in pods:
         for destination in pods:

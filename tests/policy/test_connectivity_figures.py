@@ -15,9 +15,9 @@ from tests.policy import clusters
 
 
 @settings(max_examples=30, deadline=None)
-@given(cluster=clusters.clusters(), policies=clusters.policies())
+@given(cluster=clusters.clusters(), policies=clusters.policy_sets())
 def test_they_are_what_counting_gives(cluster: dict[str, Any], policies: list[dict[str, Any]]) -> None:
-    inventory, policy_set = clusters.inventory(cluster), clusters.read(policies)
+    inventory, policy_set = clusters.inventory(cluster), clusters.read_set(policies)
     connectivity, evaluator = Connectivity.of(policy_set, inventory), Evaluator(policy_set, inventory)
     pods = [pod for pod in present_pods(inventory) if not pod.host_network]
     pair_ports: defaultdict[str, int] = defaultdict(int)

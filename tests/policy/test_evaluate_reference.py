@@ -29,14 +29,14 @@ def _ends(cluster: dict[str, Any], inventory: Inventory) -> list[tuple[reference
 @settings(max_examples=100, deadline=None)
 @given(
     cluster=clusters.clusters(),
-    policies=clusters.policies(),
+    policies=clusters.policy_sets(),
     ports=st.lists(st.sampled_from(clusters.PORTS), min_size=1, max_size=2, unique=True),
 )
 def test_every_verdict_is_the_reference_judges(
     cluster: dict[str, Any], policies: list[dict[str, Any]], ports: list[int]
 ) -> None:
     inventory = clusters.inventory(cluster)
-    evaluator = Evaluator(clusters.read(policies), inventory)
+    evaluator = Evaluator(clusters.read_set(policies), inventory)
     ends = _ends(cluster, inventory)
     for source_name, source in ends:
         for destination_name, destination in ends:
