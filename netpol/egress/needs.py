@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from netpol.egress.attempts import address_key
+from netpol.egress.naming import address_key
 from netpol.egress.places import Places, platform_of_names
 from netpol.egress.selection import BY_DEFAULT, Selection
 from netpol.egress.sharing import portions, together
@@ -16,7 +16,8 @@ from netpol.model.outside import Grade, Need
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from netpol.egress.attempts import Attempt
+    from netpol.egress.attempts import Attempt, Attempts
+    from netpol.egress.naming import Naming
     from netpol.egress.sharing import Portion
     from netpol.graph.observation import Evidence, Observation
     from netpol.model.flow import Address
@@ -29,16 +30,6 @@ _Contact = tuple["WorkloadRef", "Address", int, int]
 """A workload, an outside address, protocol and port."""
 
 OLDER = "known only from connections that were older than the capture"
-
-
-class Naming(Protocol):
-    """Who knows names: `netpol.names.table.Names`."""
-
-    def towards(  # noqa: PLR0913, PLR0917 - what makes a connection is that many things
-        self, clients: Iterable[Address], server: Address, protocol: int, port: int, first: int, last: int
-    ) -> Found:
-        """What names the connections of the clients to the server's port between the two times (nanoseconds)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +85,7 @@ def needs_of(
     inventory: Inventory,
     *,
     selection: Selection = BY_DEFAULT,
-    attempts: tuple[Attempt, ...] = (),
+    attempts: Attempts | None = None,
 ) -> Needs:
     """What each workload needs; evidence of its replicas adds up.
 
@@ -103,7 +94,7 @@ def needs_of(
         names: What the captures say about names.
         inventory: Tells the cluster's own namespaces and its API server.
         selection: Whose needs.
-        attempts: What was tried and not learned, collected by the same selection.
+        attempts: What was tried and not learned, collected for the same selection.
     """
     places = Places(inventory)
     contacts: defaultdict[_Contact, list[tuple[Evidence, Found]]] = defaultdict(list)
@@ -128,7 +119,7 @@ def needs_of(
     return Needs(
         needs=_needs(contacts, places),
         platform=_platform(used),
-        attempts=attempts,
+        attempts=attempts.listed(names, places) if attempts else (),
         passed_over=tuple(sorted(passed_over)),
     )
 
