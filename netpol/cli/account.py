@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netpol.cli.existing_account import existing_figures, existing_lines
 from netpol.cli.text import plain
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def account_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     if silence:
         yield f"Closed on silence alone, {len(silence)} in all; check these first:"
         yield from _statements(silence)
+    if summary["existing"] is not None:
+        yield from map(plain, existing_lines(summary["existing"]))
     remarks = [item for item in summary["statements"] if item["topic"] != "no-policy"]
     if remarks:
         yield f"To know before you apply them, {len(remarks)} in all:"
@@ -55,6 +58,8 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     outside = f"nodes {ends['nodes']:,}, groups of outside addresses {ends['external']:,}"
     yield "edges", f"{summary['edges']:,}; workloads {ends['workloads']:,}, {outside}"
     yield "policies", _policies(summary)
+    if summary["existing"] is not None:
+        yield from existing_figures(summary["existing"])
     proof = summary["proof"]
     pairs = proof["admitted"] + proof["denied"]
     yield "proof", f"{proof['admitted']:,} of {pairs:,} learned (source, destination, port) admitted in replay"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from netpol.cli.observe import Reading
     from netpol.flows.write import NamedFlow
-    from netpol.model.endpoint import ResolvedFlow
+    from netpol.model.endpoint import End, ResolvedFlow
+    from netpol.model.labels import LabelSelector
 
 
 class Format(StrEnum):
@@ -36,6 +37,7 @@ def flows(
     ] = Format.TABLE,
     namespace: options.Namespaces = None,
     all_namespaces: options.AllNamespaces = False,
+    selector: options.Selector = None,
 ) -> None:
     """List who talked to whom: one row per client, server, protocol, port and outcome.
 
@@ -47,6 +49,7 @@ def flows(
         read,
         refuse_shared_stdin,
         warn_of_unknown_namespaces,
+        warn_of_unmatched,
     )
     from netpol.errors import UsageError
     from netpol.flows.write import write_table
@@ -54,8 +57,11 @@ def flows(
     paths = cluster or []
     refuse_shared_stdin(captures, paths)
     wanted = options.chosen_namespaces(namespace, everything=all_namespaces)
+    labels = options.chosen_labels(selector)
     if wanted and not paths:
         raise UsageError("-n needs --cluster", remedy="Without one, addresses have no namespace")
+    if labels and not paths:
+        raise UsageError("-l needs --cluster", remedy="Without one, addresses have no labels")
     if output is Format.PARQUET and sys.stdout.isatty():
         raise UsageError(
             "Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet"
@@ -63,27 +69,39 @@ def flows(
     known = cluster_of(ClusterChoice(paths=paths)) if paths else None
     if known:
         warn_of_unknown_namespaces(wanted, known)
+        warn_of_unmatched(labels, known)
     reading = read(captures, known)
     if output is Format.JSON and known is None:
         write_table(reading.table, sys.stdout)
     else:
         anonymous = ((flow, None, None) for flow in reading.table)
-        _print(_named(reading.resolved(known), wanted) if known else anonymous, output, with_names=known is not None)
+        _print(
+            _named(reading.resolved(known), wanted, labels) if known else anonymous,
+            output,
+            with_names=known is not None,
+        )
     _account(reading)
     raise typer.Exit(reading.exit_code)
 
 
-def _named(flows: Iterable[ResolvedFlow], namespaces: frozenset[str] | None) -> Iterator[NamedFlow]:
-    from netpol.model.endpoint import PodEnd, ServiceEnd
-
+def _named(
+    flows: Iterable[ResolvedFlow], namespaces: frozenset[str] | None, labels: LabelSelector | None
+) -> Iterator[NamedFlow]:
+    """The flows of which an end is in the namespaces and has the labels that were asked for."""
     for flow in flows:
         ends = (flow.source, *(destination.end for destination in flow.destinations))
-        if namespaces is None or any(
-            (isinstance(end, PodEnd) and end.pod.namespace in namespaces)
-            or (isinstance(end, ServiceEnd) and end.namespace in namespaces)
-            for end in ends
-        ):
+        if (namespaces is None and labels is None) or any(_is_asked_for(end, namespaces, labels) for end in ends):
             yield flow.flow, flow.source_text, flow.destination_text
+
+
+def _is_asked_for(end: End, namespaces: frozenset[str] | None, labels: LabelSelector | None) -> bool:
+    from netpol.model.endpoint import PodEnd, ServiceEnd
+
+    if isinstance(end, PodEnd):
+        here = namespaces is None or end.pod.namespace in namespaces
+        return here and (labels is None or labels.matches(end.pod.labels))
+    # Which pods are behind a Service's address is not known where that is what an end is.
+    return isinstance(end, ServiceEnd) and labels is None and (namespaces is None or end.namespace in namespaces)
 
 
 def _print(named: Iterable[NamedFlow], output: Format, *, with_names: bool) -> None:

@@ -32,8 +32,26 @@ def learn(
             show_default=False,
         ),
     ] = None,
+    existing: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--existing",
+            metavar="PATH",
+            help="Policies that the cluster has already: a file or folder, -, git:REV:PATH, or `live` for what the "
+            "cluster has now. Repeatable. Without --cluster it is the live ones; `none` leaves them out of account.",
+            show_default=False,
+        ),
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Drop what netpol wrote earlier and this capture did not exercise. Otherwise it is kept, and marked.",
+        ),
+    ] = False,
     namespace: options.Namespaces = None,
     all_namespaces: options.AllNamespaces = False,
+    selector: options.Selector = None,
     directions: Annotated[
         Directions,
         typer.Option(
@@ -58,55 +76,51 @@ def learn(
 
     Each workload that was seen gets one policy. Every learned connection is replayed against the result before
     anything is written. YAML goes to stdout or to -d DIR, the account of what was used and what was left out to stderr.
+
+    Existing policies that netpol did not write are never changed: what they keep open, and what could go, is told.
     """
     from netpol.cli.account import account_lines
-    from netpol.cli.observe import (
-        ClusterChoice,
-        cluster_of,
-        read,
-        refuse_shared_stdin,
-        warn,
-        warn_of_unknown_namespaces,
-    )
-    from netpol.cli.output import write_directory
-    from netpol.cli.summary import summary_of
+    from netpol.cli.learning import Wish, learned
+    from netpol.cli.observe import ClusterChoice, refuse_shared_stdin, warn
+    from netpol.cli.output import Leftovers, write_directory
     from netpol.dialects.kubernetes import to_files, to_yaml
-    from netpol.graph.admit import admit
-    from netpol.graph.label_graph import LabelGraph
-    from netpol.graph.selectors import Selectors
-    from netpol.policy.evaluate import Evaluator
+    from netpol.errors import UsageError
     from netpol.policy.generate import Directions as Isolation
-    from netpol.policy.generate import Options, generate
-    from netpol.policy.replay import replay
-    from netpol.policy.tightness import tightness
+    from netpol.policy.generate import Options
 
-    paths = cluster or []
-    refuse_shared_stdin(captures, paths)
+    paths, sources = cluster or [], existing or []
+    refuse_shared_stdin(captures, paths, sources)
     choice = Options(
         directions=Isolation(directions.value),
         default_deny=default_deny,
         namespaces=options.chosen_namespaces(namespace, everything=all_namespaces),
         system=system,
+        selector=options.chosen_labels(selector),
     )
-    known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    warn_of_unknown_namespaces(choice.namespaces, known)
-    reading = read(captures, known)
-    selectors = Selectors(known.inventory)
-    admission = admit(reading.resolved(known), known.inventory, selectable=selectors.selectable)
-    graph = LabelGraph.of(admission, known.inventory)
-    generated = generate(graph, known.inventory, selectors, choice)
-    proof = replay(admission.observations, Evaluator(generated.policies, known.inventory))
-    proof.prove()
-    figures = tightness(graph, known.inventory, generated.policies)
-    summary = summary_of(reading, known.inventory, admission, graph, generated, proof, figures)
-    nodes = {address: node.name for node in known.inventory.nodes for address in node.addresses}
+    if choice.selector and default_deny:
+        raise UsageError(
+            "--default-deny would close the pods that -l leaves out", remedy="Leave one of them out, or use -n"
+        )
+    if prune and directory is None and (sources == ["none"] or (paths and not sources)):
+        raise UsageError("--prune has nothing to drop", remedy="Name the earlier policies: --existing PATH, or -d DIR")
+    result = learned(
+        Wish(
+            captures=captures,
+            cluster=ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig),
+            existing=sources,
+            directory=directory,
+            options=choice,
+            prune=prune,
+        )
+    )
     if directory is None:
-        sys.stdout.write(to_yaml(generated.policies, nodes=nodes))
+        sys.stdout.write(to_yaml(result.policies, nodes=result.nodes))
     else:
-        write_directory(directory, to_files(generated.policies, nodes=nodes), summary)
-    if not generated.policies:
-        whose = " of a namespace that policies are written for" if len(graph) else ""
+        leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=result.merged)
+        write_directory(directory, to_files(result.policies, nodes=result.nodes), result.summary, leftovers)
+    if not result.policies:
+        whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")
-    for line in account_lines(summary):
+    for line in account_lines(result.summary):
         sys.stderr.write(f"{line}\n")
-    raise typer.Exit(reading.exit_code)
+    raise typer.Exit(result.exit_code)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netpol.flows.table import FlowTable
     from netpol.model.endpoint import ResolvedFlow
     from netpol.model.inventory import Inventory
+    from netpol.model.labels import LabelSelector
 
 STDIN: Literal["-"] = "-"
 
@@ -81,9 +82,13 @@ def cluster_of(choice: ClusterChoice) -> Cluster:
         InputError: A file cannot be read.
         ClusterError: The API server cannot be asked.
     """
+    return cluster_from(read_inventory(choice))
+
+
+def cluster_from(inventory: Inventory) -> Cluster:
+    """The cluster with its history."""
     from netpol.cluster.timeline import Timeline
 
-    inventory = read_inventory(choice)
     return Cluster(inventory=inventory, timeline=Timeline.of(inventory))
 
 
@@ -137,6 +142,16 @@ def warn_of_losses(tally: Tally) -> None:
         warn(f"{name}: no capture, passed over")
     if tally.passed_over_files > len(tally.passed_over):
         warn(f"{tally.passed_over_files - len(tally.passed_over)} more files that are no captures were passed over")
+
+
+def warn_of_unmatched(selector: LabelSelector | None, cluster: Cluster) -> None:
+    """Says on stderr that no pod has the labels of `-l`: a misspelt one would only look empty."""
+    if selector is None:
+        return
+    pods = (pod.labels for pod in cluster.inventory.pods)
+    templates = (workload.template_labels for workload in cluster.inventory.workloads.values())
+    if not any(selector.matches(labels) for found in (pods, templates) for labels in found):
+        warn(f"no pod has labels that match {selector}")
 
 
 def warn_of_unknown_namespaces(wanted: Iterable[str] | None, cluster: Cluster) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from netpol.model.labels import LabelSelector
 
 Captures = Annotated[
     list[str],
@@ -51,6 +54,30 @@ Namespaces = Annotated[
     typer.Option("-n", "--namespace", metavar="NAME", help="Only this namespace. Repeatable.", show_default=False),
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces: the default.")]
+
+
+Selector = Annotated[
+    str | None,
+    typer.Option(
+        "-l",
+        "--selector",
+        metavar="SELECTOR",
+        help="Only pods with such labels, as for kubectl: app=web,tier!=cache,env in (prod,staging),!canary.",
+        show_default=False,
+    ),
+]
+
+
+def chosen_labels(text: str | None) -> LabelSelector | None:
+    """The selector of `-l`, None for all pods.
+
+    Raises:
+        UsageError: The text is no selector.
+    """
+    from netpol.model.selector_text import parse_selector
+
+    found = parse_selector(text) if text is not None else None
+    return None if found is None or found.is_empty else found
 
 
 def chosen_namespaces(names: list[str] | None, *, everything: bool) -> frozenset[str] | None:

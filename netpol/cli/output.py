@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netpol.cli.observe import warn
+from netpol.cli.observe import note, warn
+from netpol.dialects.files import kustomization
 from netpol.errors import InputError, NetpolError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from netpol.model.policy import NetworkPolicy
 
 KUSTOMIZATION = "kustomization.yaml"
 SUMMARY = "summary.json"
@@ -22,39 +27,91 @@ MARK = "# Written by netpol: edits are lost when it runs again.\n"
 SHOWN = 5
 
 
-def write_directory(directory: Path, policies: Mapping[str, str], summary: Mapping[str, object]) -> None:
-    """Writes policies, kustomization and summary below `directory`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """What is to become of netpol's policies in the folder that are not written this time.
+
+    Attributes:
+        asks_about: Whether a policy is of those that were asked for (`-n`, `-l`); others are left alone.
+        prune: Delete those that are.
+        merged: The folder was read before, so that nothing in it is lost by accident.
+    """
+
+    asks_about: Callable[[NetworkPolicy], bool] = lambda _: True
+    prune: bool = False
+    merged: bool = False
+
+
+def write_directory(
+    directory: Path,
+    policies: Mapping[str, str],
+    summary: Mapping[str, object],
+    leftovers: Leftovers = Leftovers(),
+) -> None:
+    """Writes policies, kustomization and summary below `directory`; says what it deletes and what it finds there.
 
     Args:
         directory: Is created where it does not exist.
         policies: Relative path to text, `kustomization.yaml` among them.
         summary: Becomes `summary.json`.
+        leftovers: What to do with netpol's own files that are not among these.
 
     Raises:
         UsageError: A file stands in the way that netpol did not write.
         InputError: The folder cannot be written.
     """
-    files = {path: MARK + text if path == KUSTOMIZATION else text for path, text in policies.items()}
-    files[SUMMARY] = json.dumps(summary, indent=2, ensure_ascii=True) + "\n"
+    files = {**policies, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
     try:
-        foreign = [path for path in files if (directory / path).exists() and not _is_ours(directory / path)]
-        if foreign:
-            more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
-            raise UsageError(
-                f"would overwrite {', '.join(foreign[:SHOWN])}{more}, which netpol did not write",
-                where=(str(directory),),
-                remedy="Nothing was written. Choose another folder, or move the files away",
-            )
+        _refuse_foreign(directory, files)
+        others = {path: found for path, found in _policies_below(directory) if path not in files}
+        stale = [path for path, found in others.items() if all(map(leftovers.asks_about, found))]
+        listed = [path for path in (*policies, *others) if path != KUSTOMIZATION and path not in stale]
+        files[KUSTOMIZATION] = MARK + kustomization(listed)
+        changed = sum(_differs(directory / path, text) for path, text in policies.items() if path != KUSTOMIZATION)
         for path, text in files.items():
             _write(directory / path, text)
-        stale = sorted(path for path in _policies_below(directory) if path not in files)
+        for path in stale if leftovers.prune else ():
+            _delete(directory / path)
     except OSError as error:
         place = str(error.filename or directory)
         raise InputError(
             f"cannot be written: {error.strerror}", where=(place,), remedy="Choose a folder that can be written"
         ) from error
     for path in stale:
-        warn(f"{directory / path}: written by an earlier run, and no longer generated: remove it if it is not needed")
+        if leftovers.prune:
+            note(f"{directory / path}: deleted: nothing of it was learned, and --prune was given")
+        else:
+            warn(
+                f"{directory / path}: written by an earlier run, and no longer generated: "
+                "--prune deletes it, --existing keeps it"
+            )
+    if changed and not leftovers.merged:
+        note(
+            f"{changed} policies of an earlier run were written anew from this capture alone: "
+            f"--existing {directory} would have kept what else they allowed"
+        )
+
+
+def _refuse_foreign(directory: Path, files: Iterable[str]) -> None:
+    foreign = [path for path in files if (directory / path).exists() and not _is_ours(directory / path)]
+    if foreign:
+        more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
+        raise UsageError(
+            f"would overwrite {', '.join(foreign[:SHOWN])}{more}, which netpol did not write",
+            where=(str(directory),),
+            remedy="Nothing was written. Choose another folder, or move the files away",
+        )
+
+
+def _differs(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() != text.encode()
+
+
+def _delete(path: Path) -> None:
+    """The file, and its folder where nothing else is in it."""
+    path.unlink()
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 def _write(path: Path, text: str) -> None:
@@ -101,8 +158,17 @@ def _is_managed_policy(path: Path) -> bool:
     return bool(documents)
 
 
-def _policies_below(directory: Path) -> Iterator[str]:
-    """Policies of netpol in the places where it would write them, relative to the folder."""
-    for path in directory.glob("*/*.yaml"):
+def _policies_below(directory: Path) -> Iterator[tuple[str, tuple[NetworkPolicy, ...]]]:
+    """Policies of netpol where it would write them: path relative to the folder, and what is in the file."""
+    from netpol.cluster.documents import read_documents
+    from netpol.dialects.read import read_policies
+
+    for path in sorted(directory.glob("*/*.yaml")):
         if path.is_file() and _is_managed_policy(path):
-            yield path.relative_to(directory).as_posix()
+            try:
+                found = read_policies(read_documents([path])).policies
+            except NetpolError as error:
+                # Edited by hand until no API server takes it: nothing is known of it, so it is left as it is.
+                warn(f"{error}")
+                continue
+            yield path.relative_to(directory).as_posix(), found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from netpol.cli.existing_json import existing_of
 from netpol.flows.write import timestamp
 from netpol.graph.label_graph import OutsideGroup
 from netpol.graph.reasons import NEEDLESS, Reason
@@ -15,6 +16,7 @@ from netpol.policy.generate_statements import Topic
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from netpol.cli.existing_json import Laid
     from netpol.cli.observe import Reading
     from netpol.graph.admit import Admission
     from netpol.graph.label_graph import LabelGraph
@@ -45,8 +47,20 @@ def summary_of(
     generated: Generated,
     proof: Replay,
     figures: Tightness,
+    laid: Laid | None = None,
 ) -> dict[str, Any]:
-    """The summary as JSON values."""
+    """The summary as JSON values.
+
+    Args:
+        reading: What the captures held.
+        inventory: The cluster.
+        admission: What was learned and what not.
+        graph: What was learned.
+        generated: The learned policies; their statements are true of all policies that there will be.
+        proof: Of the policies that are written.
+        figures: Of all policies that there were and will be.
+        laid: How the result stands to existing policies, None where those were not looked at.
+    """
     left_out = admission.left_out_connections()
     silence = [statement for statement in generated.statements if statement.topic in ON_SILENCE]
     others = [statement for statement in generated.statements if statement.topic not in ON_SILENCE]
@@ -86,7 +100,7 @@ def summary_of(
         "scanners": [{"source": source, "since": timestamp(time)} for source, time in admission.scanners],
         "endpoints": {kind: vertices[kind] for kind in ("workloads", "nodes", "external")},
         "edges": len(graph),
-        "policies": len(generated.policies),
+        "policies": len(laid.merged.policies if laid else generated.policies),
         "rules": generated.rules,
         "rules_lower_bound": generated.rules_lower_bound,
         "selectors": generated.selectors,
@@ -107,6 +121,7 @@ def summary_of(
             for name, after in figures.after.items()
             if name
         },
+        "existing": existing_of(laid) if laid else None,
         "statements": [_statement(statement) for statement in others],
         "notes": {
             "cluster": dict(inventory.notes),

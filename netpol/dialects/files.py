@@ -32,9 +32,14 @@ def files_of(documents: Iterable[tuple[str, str, str]]) -> dict[str, str]:
             raise ValueError(f"two policies are called {namespace}/{name}")
         files[path] = text
     paths = sorted(files)
+    return {"kustomization.yaml": kustomization(paths), **{path: files[path] for path in paths}}
+
+
+def kustomization(paths: Iterable[str]) -> str:
+    """The kustomization that names these files."""
     head = ["apiVersion: kustomize.config.k8s.io/v1beta1", "kind: Kustomization"]
-    listed = ["resources:", *(f"  - {scalar(path)}" for path in paths)] if paths else ["resources: []"]
-    return {"kustomization.yaml": "\n".join([*head, *listed]) + "\n", **{path: files[path] for path in paths}}
+    listed = [f"  - {scalar(path)}" for path in sorted(paths)]
+    return "\n".join([*head, *(["resources:", *listed] if listed else ["resources: []"])]) + "\n"
 
 
 def _stem(name: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from netpol.graph.label_graph import LabelGraph
     from netpol.model.inventory import Inventory
-    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
     from netpol.policy.connectivity_figures import Figures, PortKey
 
 
@@ -58,9 +58,9 @@ class Tightness:
 def tightness(
     graph: LabelGraph,
     inventory: Inventory,
-    policies: Sequence[NetworkPolicy],
+    policies: Sequence[Policy],
     *,
-    existing: Sequence[NetworkPolicy] = (),
+    existing: Sequence[Policy] = (),
 ) -> Tightness:
     """The figures for `policies`, against those that were there before."""
     ports = meeting_ports(graph, inventory)

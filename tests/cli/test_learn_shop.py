@@ -196,10 +196,26 @@ def test_what_others_wrote_is_never_overwritten(
 
 def test_what_an_earlier_run_left_behind_is_named(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
     assert netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path).code == 0
-    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-n", "data", "-d", tmp_path)
+    left = tmp_path / "shop" / "gone.yaml"
+    left.write_text((tmp_path / "shop" / "web.yaml").read_text().replace("name: web\n", "name: gone\n", 1))
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path)
     assert answer.code == 0
-    assert "shop/web.yaml: written by an earlier run" in answer.err
-    assert (tmp_path / "shop" / "web.yaml").exists()
+    assert "shop/gone.yaml: written by an earlier run" in answer.err
+    assert left.exists()
+    assert "gone" not in (tmp_path / "kustomization.yaml").read_text()
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path, "--prune")
+    assert "shop/gone.yaml: deleted" in answer.err
+    assert not left.exists()
+
+
+def test_what_was_not_asked_for_is_left_alone(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+    assert netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.yaml")}
+    for more in (["-n", "data"], ["-l", "app=redis"]):
+        answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path, "--prune", *more)
+        assert answer.code == 0
+        assert "earlier run" not in answer.err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*.yaml")} == before
 
 
 def test_kubectl_reads_the_kustomization_in_the_same_way(

@@ -65,7 +65,7 @@ def test_nothing_to_learn_from_is_said(netpol: Netpol, cluster: Path, tmp_path: 
 def test_a_namespace_without_learned_connections_is_said(netpol: Netpol, cluster: Path, capture: Path) -> None:
     answer = netpol("learn", capture, "--cluster", cluster, "-n", "default")
     assert (answer.code, answer.out) == (0, "")
-    assert "no policy was written: no connection of a namespace that policies are written for was learned" in answer.err
+    assert "no policy was written: no connection of a workload that policies are written for was learned" in answer.err
 
 
 @pytest.mark.parametrize("command", ["learn", "flows"])

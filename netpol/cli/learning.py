@@ -1,0 +1,129 @@
+"""All stages of `learn` but the last: from what the user asks for to policies, proven, and their account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from netpol.cli.existing import read_cluster
+from netpol.cli.existing_json import Laid
+from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
+from netpol.cli.summary import summary_of
+from netpol.graph.admit import admit
+from netpol.graph.label_graph import LabelGraph
+from netpol.graph.selectors import Selectors
+from netpol.policy.evaluate import Evaluator
+from netpol.policy.existing import Existing, compare
+from netpol.policy.existing_silence import sort_out
+from netpol.policy.existing_watch import Watch
+from netpol.policy.generate import generate
+from netpol.policy.generate_scope import Scope
+from netpol.policy.merge import Terms, merge
+from netpol.policy.replay import replay
+from netpol.policy.tightness import tightness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from netpol.cli.existing import ExistingRead
+    from netpol.cli.observe import ClusterChoice
+    from netpol.model.flow import Address
+    from netpol.model.inventory import Inventory
+    from netpol.model.policy import NetworkPolicy
+    from netpol.policy.generate import Generated, Options
+    from netpol.policy.merge import Merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the user asks for.
+
+    Attributes:
+        existing: What `--existing` names.
+        directory: Where the result will go, None for stdout.
+        options: Without the existing policies' part.
+        prune: Drop what netpol wrote earlier and was not exercised.
+    """
+
+    captures: Sequence[str]
+    cluster: ClusterChoice
+    existing: Sequence[str]
+    directory: Path | None
+    options: Options
+    prune: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What comes of it.
+
+    Attributes:
+        policies: What is to be written.
+        nodes: Node addresses to names.
+        merged: Whether existing policies were looked at.
+        exit_code: 0, or that of captures that could not be read to their end.
+    """
+
+    policies: tuple[NetworkPolicy, ...]
+    summary: Mapping[str, Any]
+    nodes: Mapping[Address, str]
+    scope: Scope
+    merged: bool
+    exit_code: int
+
+
+def learned(wish: Wish) -> Learned:
+    """Reads, learns, merges, proves and counts.
+
+    Raises:
+        InputError: Something cannot be read.
+        ClusterError: The live cluster is needed and cannot be asked.
+        ProofError: The policies deny a connection that they were learned from.
+    """
+    known, found = read_cluster(wish.cluster, wish.existing, wish.directory)
+    inventory = known.inventory
+    today = found.policies if found else Existing()
+    choice = replace(wish.options, foreign=today.foreign)
+    warn_of_unknown_namespaces(choice.namespaces, known)
+    warn_of_unmatched(choice.selector, known)
+    reading = read(wish.captures, known)
+    watch = Watch(Evaluator(today.everything, inventory))
+    flows = reading.resolved(known)
+    selectors = Selectors(inventory)
+    admission = admit(watch.through(flows) if found else flows, inventory, selectable=selectors.selectable)
+    graph = LabelGraph.of(admission, inventory)
+    generated = generate(graph, inventory, selectors, choice)
+    scope = Scope(choice, inventory)
+    terms = Terms(prune=wish.prune, asked=scope.asks_about, foreign=today.foreign_names)
+    merged = merge(generated.policies, today.managed, inventory, terms)
+    proof = replay(admission.observations, Evaluator(merged.policies, inventory))
+    proof.prove()
+    figures = tightness(graph, inventory, today.after(merged), existing=today.everything)
+    laid = None
+    if found:
+        generated, laid = _lay(found, generated, merged, watch, inventory)
+    return Learned(
+        policies=merged.policies,
+        summary=summary_of(reading, inventory, admission, graph, generated, proof, figures, laid),
+        nodes={address: node.name for node in inventory.nodes for address in node.addresses},
+        scope=scope,
+        merged=found is not None,
+        exit_code=reading.exit_code,
+    )
+
+
+def _lay(
+    found: ExistingRead, generated: Generated, merged: Merged, watch: Watch, inventory: Inventory
+) -> tuple[Generated, Laid]:
+    """The learned policies, with the statements that are true beside existing ones, and how they stand to those."""
+    statements, not_closed = sort_out(generated.statements, found.policies.after(merged), inventory)
+    laid = Laid(
+        read=found,
+        merged=merged,
+        comparison=compare(found.policies, merged, watch, inventory),
+        unresolved=watch.unresolved,
+        not_closed=not_closed,
+        named_anew=generated.renamed,
+    )
+    return replace(generated, statements=statements), laid
