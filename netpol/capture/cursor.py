@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from netpol.capture.views import HEAD, Bytes, Ints, Mask, Structured, fetch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netpol.capture.packets import Tally
 
 Addresses = NDArray[np.unsignedinteger]
@@ -130,11 +132,31 @@ class FragmentPart:
         first: They are first fragments, which have the transport header.
         datagrams: At what follows the IP headers.
         identification: int64[n].
+        offset: int64[n], bytes from where the first fragment's datagram starts.
+        more: bool[n], whether others follow.
     """
 
     first: bool
     datagrams: Datagrams
     identification: Ints
+    offset: Ints
+    more: Mask
+
+
+class Payloads(NamedTuple):
+    """Decoded packets of one family, and where their payloads are; kept only where names are read.
+
+    Attributes:
+        columns: The packets; where `usable` says no, they mean nothing.
+        usable: bool[n]; None: all.
+        start: Where the payloads of some TCP and UDP packets (int64[k], indices into the columns) start, int64[k].
+        end: int64[n], behind the last captured byte of each packet.
+    """
+
+    columns: Columns
+    usable: Mask | None
+    start: Callable[[Ints], Ints]
+    end: Ints
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -151,6 +173,8 @@ class Block:
     columns: list[Columns] = field(default_factory=list)
     quoted: list[Quoted] = field(default_factory=list)
     fragments: list[FragmentPart] = field(default_factory=list)
+    payloads: list[Payloads] | None = None
+    """Where the payloads are, for whoever reads names; None: nobody does."""
 
     def fetch(self, at: Ints, layout: np.dtype[Any]) -> Structured:
         """The structures at `at`, wherever those are: positions behind the data read as some place inside."""

@@ -16,6 +16,7 @@ from netpol.capture.views import distinct
 
 if TYPE_CHECKING:
     from netpol.capture.fragments import FragmentTable, Resolved
+    from netpol.capture.name_reader import NameReader
     from netpol.capture.packets import Tally
     from netpol.capture.records import Records
     from netpol.capture.views import Ints
@@ -36,14 +37,20 @@ class Item:
     rows: Ints
 
 
-def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Item]:
+def decode(records: Records, fragments: FragmentTable, tally: Tally, names: NameReader | None = None) -> list[Item]:
     """Decodes the records of one block.
+
+    Args:
+        records: The block.
+        fragments: What is known of the capture's fragmented packets.
+        tally: Where the packets are counted.
+        names: Reads what the packets say about names, if that is asked for.
 
     Returns:
         At most one batch of packets and one of quoted packets for each address family, none empty.
     """
     tally.packets += len(records)
-    block = Block(records.data, records.heads, tally)
+    block = Block(records.data, records.heads, tally, payloads=None if names is None else [])
     plain = decode_plain(records)
     rows = np.arange(len(records)) if plain is None else np.flatnonzero(~plain.mask)
     at, captured = records.at[rows], records.captured[rows]
@@ -63,6 +70,8 @@ def decode(records: Records, fragments: FragmentTable, tally: Tally) -> list[Ite
             decode_packets(block, *block.packets.pop())
         else:
             decode_frames(block, *block.frames.pop())
+    if names is not None and block.payloads is not None:
+        names.take(block, block.payloads + ([plain.payloads()] if plain is not None else []), records.time)
     decoded = _by_family(block.columns)
     if plain is not None:
         decoded[4] = plain.with_others(decoded.get(4))

@@ -43,7 +43,7 @@ _IPV6 = np.dtype(
 )
 _EXTENSION = np.dtype([("next", "u1"), ("length", "u1"), ("fragment", ">u2"), ("identification", ">u4")])
 _PLAIN_HEADER = 0x45
-_OFFSET, _OFFSET_OR_MORE = 0x1FFF, 0x3FFF
+_OFFSET, _MORE, _OFFSET_OR_MORE = 0x1FFF, 0x2000, 0x3FFF
 _FRAGMENT: Final = 44
 _AUTHENTICATION: Final = 51
 _MOST_EXTENSIONS = 16
@@ -106,8 +106,11 @@ def _ipv4(block: Block, cursor: Cursor) -> None:
         later = fragment & _OFFSET != 0
         first = (fragment != 0) & ~later
         identification = fields["identification"].astype(np.int64)
-        block.fragments.append(FragmentPart(True, datagrams.take(first), identification[first]))
-        block.fragments.append(FragmentPart(False, datagrams.take(later), identification[later]))
+        offset = (fragment & _OFFSET).astype(np.int64) * 8
+        more = fragment & _MORE != 0
+        for which, is_first in ((first, True), (later, False)):
+            its = datagrams.take(which)
+            block.fragments.append(FragmentPart(is_first, its, identification[which], offset[which], more[which]))
         datagrams = datagrams.take(~later)
     if (datagrams.protocol == _AUTHENTICATION).any():
         datagrams = skip_extensions(block, datagrams, _EXTENSIONS_4)
@@ -208,9 +211,12 @@ def _set_aside(
     later = fields["fragment"] & 0xFFF8 != 0
     first = ~later & (fields["fragment"] & 1 != 0)
     identification = fields["identification"].astype(np.int64)
+    offset = (fields["fragment"] & 0xFFF8).astype(np.int64)
+    more = fields["fragment"] & 1 != 0
     for which, is_first in ((first, True), (later, False)):
         if which.any():
             chosen = np.zeros(len(datagrams), np.bool_)
             chosen[index[which]] = True
-            block.fragments.append(FragmentPart(is_first, datagrams.take(chosen), identification[which]))
+            its = datagrams.take(chosen)
+            block.fragments.append(FragmentPart(is_first, its, identification[which], offset[which], more[which]))
     keep[index[later]] = False

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from netpol.capture.cursor import Columns
+from netpol.capture.cursor import Columns, Payloads
 from netpol.capture.tunnels import TUNNEL_PORTS
 from netpol.capture.views import HEAD
 from netpol.model.flow import TCP, UDP
 
 if TYPE_CHECKING:
     from netpol.capture.records import Records
-    from netpol.capture.views import Mask
+    from netpol.capture.views import Ints, Mask
 
 FEWEST: Final = 64
 """Records below which the detour costs more than it saves."""
@@ -56,9 +56,21 @@ class Plain:
         mask: bool[n], which records they are.
     """
 
-    def __init__(self, mask: Mask, columns: Columns) -> None:
+    def __init__(self, mask: Mask, columns: Columns, records: Records, layout: _Layout) -> None:
         self.mask = mask
         self._columns = columns
+        self._records = records
+        self._packet_at = layout.packet
+
+    def payloads(self) -> Payloads:
+        """Where their payloads are."""
+        return Payloads(self._columns, self.mask, self._start, self._records.at + self._records.captured)
+
+    def _start(self, index: Ints) -> Ints:
+        """int64[k]: where the payloads of the packets `index` start."""
+        offset = self._records.heads[index, self._packet_at + _IP_HEADER + 12] >> 4
+        header = np.where(self._columns.protocol[index] == TCP, offset.astype(np.int64) * 4, _UDP_HEADER)
+        return self._records.at[index] + self._packet_at + _IP_HEADER + header
 
     def with_others(self, others: Columns | None) -> Columns:
         """Their columns together with those of other packets of family 4, rows ascending; to be asked once."""
@@ -86,7 +98,7 @@ def decode_plain(records: Records) -> Plain | None:
     for begin in range(0, len(records), _PART):
         part = slice(begin, begin + _PART)
         _decode_part(records, layout, part, mask, columns)
-    return Plain(mask, columns) if 2 * np.count_nonzero(mask) >= len(records) else None
+    return Plain(mask, columns, records, layout) if 2 * np.count_nonzero(mask) >= len(records) else None
 
 
 def _empty(count: int) -> Columns:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from netpol.capture.name_evidence import NameSink
     from netpol.capture.records import BlockSize, Source
     from netpol.capture.views import Ints
 
@@ -24,7 +25,11 @@ _NO_TIME, _END_OF_TIME = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 def read_packets(
-    paths: Sequence[Path | Literal["-"]], tally: Tally, limits: Limits | None = None
+    paths: Sequence[Path | Literal["-"]],
+    tally: Tally,
+    limits: Limits | None = None,
+    *,
+    names: NameSink | None = None,
 ) -> Iterator[PacketBatch | Unreachables]:
     """Decodes captures: files, folders and `-` for standard input.
 
@@ -37,6 +42,8 @@ def read_packets(
         paths: Where the captures are. A file that is named twice, or is also in a folder that is named, is read once.
         tally: Counts what was read; complete when the iterator is exhausted.
         limits: How much is held in memory at once.
+        names: Takes what the packets say about names (DNS answers, TLS, QUIC, HTTP); complete when the iterator is
+            exhausted. Without it no packet is looked at for names.
 
     Yields:
         Batches of packets, and of what ICMP errors quote; none is empty.
@@ -48,10 +55,10 @@ def read_packets(
     limits = limits or Limits()
     streams = _first_seen(_captures(find_inputs(paths), tally), limits)
     if len(streams) == 1:
-        for _, items in streams[0].batches(tally, lambda: limits.block, limits):
+        for _, items in streams[0].batches(tally, lambda: limits.block, limits, names):
             yield from (item.batch for item in items)
         return
-    yield from _merge(streams, tally, limits)
+    yield from _merge(streams, tally, limits, names)
 
 
 def _captures(inputs: Sequence[Input], tally: Tally) -> list[_Stream]:
@@ -87,17 +94,26 @@ class _Stream:
         self._source = source
         self.first_time = _NO_TIME
 
-    def batches(self, tally: Tally, block: BlockSize, limits: Limits) -> Iterator[tuple[Ints, list[Item]]]:
+    def batches(
+        self, tally: Tally, block: BlockSize, limits: Limits, names: NameSink | None = None
+    ) -> Iterator[tuple[Ints, list[Item]]]:
         """Reads the capture from its start: the times of the records of a part, and what they decode to."""
         source = self._source or self.where.open()
         self._source = None
         fragments = FragmentTable(limits.fragment_table, tally)
+        reader = None
+        if names is not None:
+            from netpol.capture.name_reader import NameReader  # noqa: PLC0415 - most commands do not ask for names
+
+            reader = NameReader(names)
         try:
             tally.captures += 1
             for found in container_of(source, tally).records(source, block):
                 for begin in range(0, len(found), limits.rows):
                     records = found.rows(begin, begin + limits.rows) if len(found) > limits.rows else found
-                    yield records.time, decode(records, fragments, tally)
+                    yield records.time, decode(records, fragments, tally, reader)
+            if reader is not None:
+                reader.finish()
         finally:
             source.close()
 
@@ -156,7 +172,9 @@ class _Open:
         return taken
 
 
-def _merge(streams: Sequence[_Stream], tally: Tally, limits: Limits) -> Iterator[PacketBatch | Unreachables]:
+def _merge(
+    streams: Sequence[_Stream], tally: Tally, limits: Limits, names: NameSink | None
+) -> Iterator[PacketBatch | Unreachables]:
     """Always reads on where the least time was reached, and now and then emits up to there.
 
     What the others hold beyond that place is from one block each, because they were read on only when they were behind.
@@ -176,7 +194,7 @@ def _merge(streams: Sequence[_Stream], tally: Tally, limits: Limits) -> Iterator
         )
         if waiting and (behind is None or waiting[-1][1].first_time <= behind.latest):
             index, stream = waiting.pop()
-            behind = _Open(index, stream.batches(tally, block, limits))
+            behind = _Open(index, stream.batches(tally, block, limits, names))
             running.append(behind)
         elif behind is None or fresh >= limits.rows:
             fresh = 0

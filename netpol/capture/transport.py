@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netpol.capture import packets
-from netpol.capture.cursor import Columns
+from netpol.capture.cursor import Columns, Payloads
 from netpol.capture.tunnels import TUNNEL_PORTS, TUNNEL_PROTOCOLS, open_tunnels
 from netpol.capture.unreachable import quote
 from netpol.capture.views import counted, one_of
@@ -151,6 +151,7 @@ def _tcp_only(block: Block, datagrams: Datagrams, fields: Structured) -> None:
             payload=payload.astype(np.uint32),
         )
     )
+    _note_payloads(block, datagrams)
 
 
 def _mixed(block: Block, datagrams: Datagrams, fields: Structured, tcp: Mask) -> None:
@@ -189,6 +190,15 @@ def _mixed(block: Block, datagrams: Datagrams, fields: Structured, tcp: Mask) ->
             payload=payload.astype(np.uint32),
         )
     )
+    _note_payloads(block, datagrams)
+
+
+def _note_payloads(block: Block, datagrams: Datagrams) -> None:
+    """Says where the payloads of the packets are that were decoded last, if names are read."""
+    if block.payloads is not None:
+        columns, cursor = block.columns[-1], datagrams.cursor
+        at = cursor.at + datagrams.size - columns.payload
+        block.payloads.append(Payloads(columns, None, at.__getitem__, cursor.end))
 
 
 def _chunks(block: Block, datagrams: Datagrams) -> tuple[NDArray[np.uint8], NDArray[np.uint32], Ints]:
