@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "learn": "netpol.cli.learn:learn",
     "flows": "netpol.cli.flows:flows",
+    "egress": "netpol.cli.egress:egress",
+    "graph": "netpol.cli.graph:graph",
     "list": "netpol.cli.list:list_",
     "explain": "netpol.cli.explain:explain",
     "diff": "netpol.cli.diff:diff",
