@@ -14,6 +14,7 @@ from netpol.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from netpol.capture.name_evidence import NameSink
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
     from netpol.flows.table import FlowTable
@@ -112,8 +113,13 @@ def read_inventory(choice: ClusterChoice) -> Inventory:
     return inventory
 
 
-def read(captures: Sequence[str], cluster: Cluster | None) -> Reading:
+def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameSink | None = None) -> Reading:
     """Reads all captures into one flow table.
+
+    Args:
+        captures: As the user named them.
+        cluster: Says who owns which address, where that is known.
+        names: Takes what the packets say about names; without it they are not looked at for names.
 
     Raises:
         InputError: A capture cannot be read.
@@ -124,7 +130,7 @@ def read(captures: Sequence[str], cluster: Cluster | None) -> Reading:
 
     tally = Tally()
     with packet_progress(tally) as through:
-        packets = through(read_packets(paths_of(captures), tally))
+        packets = through(read_packets(paths_of(captures), tally, names=names))
         table = assemble(packets, knowledge=cluster.timeline if cluster else None)
     warn_of_losses(tally)
     for remark, count in table.notes.items():
