@@ -70,25 +70,50 @@ def addresses_by_places(needs: Iterable[Need]) -> list[tuple[tuple[Place, ...], 
     return sorted(groups.items())
 
 
-def evidence(need: Need) -> str:
-    """What is known of a need, for a comment: `api.example.com (strong)`. Names and words of ours only."""
-    if need.name is None:
-        return "no name known"
-    found = f"{need.name} ({need.grade.label})"
-    if need.wildcard is not None and is_named(need):
-        found += f", as {need.wildcard}: open-ended"
+def named_groups(needs: Iterable[Need]) -> list[tuple[tuple[Place, ...], list[Need]]]:
+    """The needs whose names may be written, by the (protocol, port) pairs on which their pattern was used."""
+    used: defaultdict[HostName | Wildcard, set[Place]] = defaultdict(set)
+    found: defaultdict[HostName | Wildcard, list[Need]] = defaultdict(list)
+    for need in needs:
+        if is_named(need):
+            used[pattern(need)].add((need.protocol, need.port))
+            found[pattern(need)].append(need)
+    groups: defaultdict[tuple[Place, ...], list[Need]] = defaultdict(list)
+    for key in sorted(found, key=str):
+        groups[tuple(sorted(used[key]))] += found[key]
+    return sorted(groups.items())
+
+
+def patterns(needs: Iterable[Need]) -> dict[HostName | Wildcard, Grade]:
+    """What is written for the needs, in the order in which it comes, with the best grade of each."""
+    found: dict[HostName | Wildcard, Grade] = {}
+    for need in needs:
+        key = pattern(need)
+        found[key] = min(need.grade, found.get(key, Grade.NONE))
     return found
+
+
+def graded(key: HostName | Wildcard, grade: Grade) -> str:
+    """The comment of a name."""
+    return grade.label if isinstance(key, str) else f"{grade.label}, open-ended: also names that were never seen"
+
+
+def spelled(places: Iterable[Place]) -> str:
+    """(protocol, port) pairs as every output of netpol writes them."""
+    return ", ".join(f"{protocol_name(protocol)}/{port}" for protocol, port in places)
 
 
 class Behind:
     """Which names led to the addresses of a block."""
 
     def __init__(self, needs: Iterable[Need]) -> None:
-        found: defaultdict[Address, set[str]] = defaultdict(set)
+        found: defaultdict[Address, dict[HostName, Grade]] = defaultdict(dict)
         for need in needs:
             for address in need.addresses:
-                found[address].add(evidence(need))
-        self._evidence = found
+                names = found[address]
+                if need.name is not None:
+                    names[need.name] = min(need.grade, names.get(need.name, Grade.NONE))
+        self._names = found
         self._addresses = sorted(found, key=address_key)
 
     def note(self, prefix: Prefix) -> str:
@@ -99,8 +124,13 @@ class Behind:
             for end in (network.network_address, network.broadcast_address)
         )
         inside = self._addresses[first : last + 1]
-        words = {word for address in inside if address in network for word in self._evidence[address]}
-        return "; ".join(part for part in (some(words), unseen(prefix)) if part)
+        names: dict[HostName, Grade] = {}
+        for address in inside:
+            if address in network:
+                for name, grade in self._names[address].items():
+                    names[name] = min(grade, names.get(name, Grade.NONE))
+        words = some(f"{name} ({grade.label})" for name, grade in names.items()) or "no name known"
+        return "; ".join(part for part in (words, unseen(prefix)) if part)
 
 
 def unseen(prefix: Prefix) -> str:
@@ -110,14 +140,15 @@ def unseen(prefix: Prefix) -> str:
     return f"widened: {prefix.unseen:,} of its {prefix.network.num_addresses:,} addresses were never seen"
 
 
-def widening(prefixes: Iterable[Prefix], what: str) -> list[str]:
-    """A remark for each block that grants what was never seen."""
-    return [f"{what}: {prefix.network} is {unseen(prefix)}" for prefix in prefixes if prefix.unseen]
+def bounds(prefixes: Sequence[Prefix], most: int | None, what: str) -> list[str]:
+    """Remarks about a bounded set: each block that grants what was never seen; blocks that cannot be few enough.
 
-
-def too_many(prefixes: Sequence[Prefix], most: int | None, what: str) -> list[str]:
-    """A remark for each family whose blocks cannot be as few as was asked for."""
-    found = []
+    Args:
+        prefixes: The set.
+        most: The most blocks of a family that were asked for, None for any number.
+        what: Whose it is.
+    """
+    found = [f"{what}: {prefix.network} is {unseen(prefix)}" for prefix in prefixes if prefix.unseen]
     for version in (4, 6):
         count = sum(prefix.network.version == version for prefix in prefixes)
         if most is not None and count > most:

@@ -70,8 +70,7 @@ def _remarks(needs: Sequence[Need], options: Options) -> tuple[str, ...]:
     for need in needs:
         prefixes = options.prefixes(need.addresses)
         what = f"{need.workload}: {need.name or 'addresses'} on {entries.place(need)}"
-        remarks += entries.widening(prefixes, what)
-        remarks += entries.too_many(prefixes, options.most, what)
+        remarks += entries.bounds(prefixes, options.most, what)
         if not options.sources.get(need.workload):
             remarks.append(f"{need.workload}: no address of its pods is known, so that sources are empty")
     return entries.final(remarks)

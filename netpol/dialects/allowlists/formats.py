@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netpol.dialects.allowlists import feed, plain
+from netpol.dialects.allowlists import feed, network_policy, plain
 from netpol.dialects.allowlists.entries import by_workload
 from netpol.dialects.allowlists.values import Format
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FORMATS: Final[Mapping[str, Format]] = {
     "domains": Format(summary="Names, one a line", suffix=".txt", write=plain.domains, together=True),
     "cidrs": Format(summary="Blocks of addresses, one a line", suffix=".txt", write=plain.cidrs, together=True),
+    "networkpolicy": Format(
+        summary="NetworkPolicies with ipBlocks", suffix=".yaml", write=network_policy.network_policies
+    ),
     "feed": Format(summary="Workload, addresses, ports: JSON Lines", suffix=".jsonl", write=feed.json_lines),
     "feed-csv": Format(summary="The same as CSV", suffix=".csv", write=feed.comma_separated),
 }

@@ -45,8 +45,7 @@ def cidrs(needs: Sequence[Need], options: Options) -> Allowlist:
     """The blocks for all addresses together, ascending, IPv4 before IPv6. Comments begin with `#`."""
     ordered = entries.in_order(needs)
     prefixes = options.prefixes(address for need in ordered for address in need.addresses)
-    remarks = entries.shared(ordered) + entries.widening(prefixes, "cidrs")
-    remarks += entries.too_many(prefixes, options.most, "cidrs")
+    remarks = entries.shared(ordered) + entries.bounds(prefixes, options.most, "all")
     if prefixes:
         places = {entries.place(need) for need in ordered}
         remarks.append(f"a list of blocks has no ports: {entries.some(places)} are meant, and every port is listed")
