@@ -1,13 +1,14 @@
-"""Patterns in the place of many names: never by themselves, never at or above a public suffix."""
+"""Patterns in the place of many names: only where they are asked for, never at or above a public suffix."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE, PublicSuffixList, encode_idn
 
 from netpol.model.host_name import HostName
 from netpol.model.outside import Grade
@@ -42,13 +43,14 @@ def widen(needs: Sequence[Need], *, least: int = LEAST_NAMES, depth: Depth = Dep
     return tuple(_widened(need, patterns.get((need.workload, need.protocol, need.port), ())) for need in needs)
 
 
-def is_below_suffix(name: HostName) -> bool:
-    """Whether the name lies below a public suffix: below, so that everything under it has one owner.
+def may_be_parent(name: HostName) -> bool:
+    """Whether everything under the name has one owner: it is below a public suffix, and no public suffix below it.
 
     By the list of publicsuffix.org, with its private section (where everybody's buckets and sites are each other's
     neighbours), and its rule for what it does not know: the last label is a suffix.
     """
-    return _suffixes().privatesuffix(name) is not None
+    suffixes, above = _suffixes()
+    return suffixes.privatesuffix(name) is not None and name not in above
 
 
 def _patterns(names: Collection[HostName], least: int, depth: Depth) -> Iterator[Wildcard]:
@@ -59,7 +61,7 @@ def _patterns(names: Collection[HostName], least: int, depth: Depth) -> Iterator
     uncovered = set(names)
     for parent in sorted(below, key=lambda one: (-one.count("."), one)):
         covered = uncovered.intersection(below[parent])
-        if len(covered) >= least and is_below_suffix(parent):
+        if len(covered) >= least and may_be_parent(parent):
             uncovered -= covered
             yield Wildcard(parent=parent, depth=depth)
 
@@ -81,5 +83,10 @@ def _widened(need: Need, patterns: Iterable[Wildcard]) -> Need:
 
 
 @cache
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
+def _suffixes() -> tuple[PublicSuffixList, frozenset[str]]:
+    """The list, and every name that a suffix of it lies below."""
+    lines = Path(PSLFILE).read_text(encoding="utf-8").splitlines()
+    rules = {line.split()[0].lower() for line in lines if line.strip() and not line.startswith(("//", "!"))}
+    rules |= {encode_idn(rule) for rule in rules}
+    above = {rule.split(".", count)[-1] for rule in rules for count in range(1, rule.count(".") + 1)}
+    return PublicSuffixList(lines), frozenset(above)

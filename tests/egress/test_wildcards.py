@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpol.egress.wildcards import is_below_suffix, widen
+from netpol.egress.wildcards import may_be_parent, widen
 from netpol.model.flow import TCP
 from netpol.model.host_name import HostName
 from netpol.model.inventory import WorkloadRef
@@ -53,12 +53,29 @@ def test_never_at_a_public_suffix_of_either_section(parent: str) -> None:
     assert patterns(deeper, 2) == [f"*.mine.{parent}"] * 6
 
 
-def test_a_name_that_is_a_suffix_has_nothing_below_it_that_one_owner_has() -> None:
-    assert not is_below_suffix(HostName("co.uk"))
-    assert is_below_suffix(HostName("example.co.uk"))
-    # A rule of the list with a star, and its exception.
-    assert not is_below_suffix(HostName("anything.ck"))
-    assert is_below_suffix(HostName("www.ck"))
+@pytest.mark.parametrize("parent", ["amazonaws.com", "core.windows.net", "windows.net"])
+@pytest.mark.parametrize("depth", Depth)
+def test_never_above_a_public_suffix(parent: str, depth: Depth) -> None:
+    assert patterns([need(f"{letter}.{parent}") for letter in "abcdef"], 2, depth) == [""] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "one_owner"),
+    [
+        ("co.uk", False),
+        ("example.co.uk", True),
+        # A rule of the list with a star, and its exception.
+        ("ck", False),
+        ("anything.ck", False),
+        ("mine.anything.ck", True),
+        ("www.ck", True),
+        # Suffixes with letters beyond ASCII, as they are in DNS.
+        ("xn--55qx5d.cn", False),
+        ("mine.xn--55qx5d.cn", True),
+    ],
+)
+def test_one_owner_has_all_below_a_name_that_is_below_every_suffix(name: str, *, one_owner: bool) -> None:
+    assert may_be_parent(HostName(name)) is one_owner
 
 
 def test_each_workload_and_port_needs_names_of_its_own() -> None:
@@ -99,5 +116,5 @@ def test_every_pattern_has_its_reasons_and_takes_nothing_away(found: list[str], 
         covered = {item.name for item in widened if item.wildcard == wildcard}
         assert len(covered) >= least
         assert all(name is not None and wildcard.covers(name) for name in covered)
-        assert is_below_suffix(wildcard.parent)
+        assert may_be_parent(wildcard.parent)
         assert wildcard.depth is depth
