@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from netpol.dialects.allowlists.values import address_key
 from netpol.model.flow import protocol_name
 from netpol.model.outside import Grade
+from netpol.model.wildcard import Depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,6 +70,14 @@ def addresses_by_places(needs: Iterable[Need]) -> list[tuple[tuple[Place, ...], 
     for address in sorted(used, key=address_key):
         groups[tuple(sorted(used[address]))].append(address)
     return sorted(groups.items())
+
+
+def by_place(needs: Iterable[Need]) -> list[tuple[Place, list[Need]]]:
+    """The needs by (protocol, port), ascending: for consumers in which blocks on one port must not overlap."""
+    found: defaultdict[Place, list[Need]] = defaultdict(list)
+    for need in needs:
+        found[need.protocol, need.port].append(need)
+    return sorted(found.items())
 
 
 def named_groups(needs: Iterable[Need]) -> list[tuple[tuple[Place, ...], list[Need]]]:
@@ -166,6 +176,31 @@ def shared(needs: Iterable[Need]) -> list[str]:
         for need in needs
         if is_named(need) and need.sharing
     ]
+
+
+def open_ended(needs: Iterable[Need]) -> list[str]:
+    """Remarks for patterns in the place of names."""
+    return [
+        f"{need.workload}: {need.wildcard} on {place(need)} also admits names that were never seen"
+        for need in needs
+        if is_named(need) and need.wildcard is not None
+    ]
+
+
+def without_single_labels(needs: Iterable[Need], why: str) -> tuple[list[Need], list[str]]:
+    """The needs with their names where a pattern stands for one label, which many consumers cannot say; and remarks.
+
+    Args:
+        needs: In order.
+        why: What the consumer's pattern would mean.
+    """
+    found, remarks = [], []
+    for need in needs:
+        single = need.wildcard is not None and need.wildcard.depth is Depth.ONE
+        found.append(replace(need, wildcard=None) if single else need)
+        if single and is_named(need):
+            remarks.append(f"{need.workload}: {need.wildcard} is written as the names that were seen: {why}")
+    return found, remarks
 
 
 def left_out(needs: Iterable[Need], reason: Callable[[Need], str | None]) -> tuple[list[Need], list[str]]:

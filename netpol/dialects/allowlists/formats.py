@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netpol.dialects.allowlists import feed, network_policy, plain
+from netpol.dialects.allowlists import aws, calico, cilium, envoy, feed, istio, network_policy, nftables, plain, squid
 from netpol.dialects.allowlists.entries import by_workload
 from netpol.dialects.allowlists.values import Format
 
@@ -19,6 +19,21 @@ FORMATS: Final[Mapping[str, Format]] = {
     "cidrs": Format(summary="Blocks of addresses, one a line", suffix=".txt", write=plain.cidrs, together=True),
     "networkpolicy": Format(
         summary="NetworkPolicies with ipBlocks", suffix=".yaml", write=network_policy.network_policies
+    ),
+    "cilium": Format(summary="CiliumNetworkPolicies with toFQDNs", suffix=".yaml", write=cilium.cilium),
+    "calico": Format(summary="Calico NetworkPolicies with domains", suffix=".yaml", write=calico.policies),
+    "calico-sets": Format(summary="Calico GlobalNetworkSets with domains", suffix=".yaml", write=calico.sets),
+    "istio": Format(summary="Istio ServiceEntries", suffix=".yaml", write=istio.istio),
+    "envoy": Format(summary="Bootstrap of Envoy as an egress proxy", suffix=".yaml", write=envoy.envoy),
+    "squid": Format(summary="Access lists of Squid", suffix=".conf", write=squid.squid),
+    "nftables": Format(summary="Sets and a chain for nft -f", suffix=".nft", write=nftables.nftables),
+    "ipset": Format(summary="Sets for ipset restore", suffix=".ipset", write=nftables.ipset),
+    "iptables": Format(summary="A chain that matches these sets", suffix=".iptables", write=nftables.iptables),
+    "aws-network-firewall": Format(
+        summary="Domain list of AWS Network Firewall", suffix=".json", write=aws.domain_list, together=True
+    ),
+    "aws-security-group": Format(
+        summary="Egress rules of an EC2 security group", suffix=".json", write=aws.security_group, together=True
     ),
     "feed": Format(summary="Workload, addresses, ports: JSON Lines", suffix=".jsonl", write=feed.json_lines),
     "feed-csv": Format(summary="The same as CSV", suffix=".csv", write=feed.comma_separated),

@@ -56,7 +56,7 @@ def cidrs(needs: Sequence[Need], options: Options) -> Allowlist:
 
 def named_only(needs: Iterable[Need]) -> tuple[list[Need], list[str]]:
     """The needs that a list of names can hold, and remarks for the others."""
-    return entries.left_out(needs, _unnamed)
+    return entries.left_out(needs, unnamed)
 
 
 def without_ports(needs: Iterable[Need]) -> str:
@@ -64,7 +64,8 @@ def without_ports(needs: Iterable[Need]) -> str:
     return NO_PORTS.format(entries.some(map(entries.place, needs)))
 
 
-def _unnamed(need: Need) -> str | None:
+def unnamed(need: Need) -> str | None:
+    """Why a list of names cannot hold the need; None where it can."""
     if need.name is None:
         return NAMELESS
     return None if entries.is_named(need) else AMBIGUOUS
