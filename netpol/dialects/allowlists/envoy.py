@@ -3,25 +3,32 @@
 For each workload, told by its pods' addresses, TLS on port 443 is let through by its SNI and HTTP on port 80 by its
 Host, both to where Envoy itself resolves the name, so that a forged name gains nothing. What has no certain name, and
 every other port, is let through by original destination. Anything else finds no filter chain, and is closed.
+Envoy takes the most specific block of any chain and does not go back to a wider one when another condition fails: so a
+chain also lists the blocks of other chains that lie inside its own.
 `*.x` stands for any number of labels there: a wildcard of one label cannot be said, and its names are written instead.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
 from netpol.dialects.allowlists import entries
 from netpol.dialects.allowlists.subjects import word
 from netpol.dialects.allowlists.values import Allowlist
 from netpol.dialects.block import Noted, to_text
+from netpol.model.cidr import is_strict_subset
 from netpol.model.flow import TCP
 from netpol.model.wildcard import Wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from netpol.dialects.allowlists.values import Options
     from netpol.dialects.block import Document, Value
+    from netpol.model.cidr import Network
     from netpol.model.inventory import WorkloadRef
     from netpol.model.outside import Need
     from netpol.model.prefixes import Prefix
@@ -32,6 +39,7 @@ LISTEN: Final = 15001
 _LONGEST: Final = 100
 _HTTP, _TLS = 80, 443
 _TYPES: Final = "type.googleapis.com/envoy.extensions"
+_EVERYWHERE: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _CACHE: Final[Document] = {"name": "outside", "dns_lookup_family": "V4_PREFERRED"}
 
 
@@ -40,48 +48,68 @@ def envoy(needs: Sequence[Need], options: Options) -> Allowlist:
     ordered, remarks = entries.left_out(entries.in_order(needs), _not_tcp)
     ordered, more = entries.without_single_labels(ordered, "Envoy's `*` is any number of labels")
     remarks += more + entries.open_ended(ordered)
-    chains: list[Value] = []
-    for workload, own in entries.by_workload(ordered):
-        if options.sources.get(workload):
-            chains += _chains(workload, own, options, remarks)
-        else:
-            remarks.append(f"{workload} is left out: no address of its pods is known")
+    known = [need for need in ordered if options.sources.get(need.workload)]
+    blocks: defaultdict[int, set[Network]] = defaultdict(set)
+    subjects = [_Subject(workload, own, options, remarks) for workload, own in entries.by_workload(known)]
+    for subject in subjects:
+        for port, prefixes in subject.prefixes.items():
+            blocks[port].update(prefix.network for prefix in prefixes)
+    chains: list[Value] = [chain for subject in subjects for chain in subject.chains(blocks)]
+    left_out = {need.workload for need in ordered if not options.sources.get(need.workload)}
+    remarks += (f"{workload} is left out: no address of its pods is known" for workload in left_out)
     if not chains:
         return Allowlist(text="", remarks=entries.final(remarks))
     text = to_text({"static_resources": {"listeners": [_listener(chains)], "clusters": _clusters()}})
     return Allowlist(text=text, remarks=entries.final(remarks))
 
 
-def _chains(workload: WorkloadRef, needs: Sequence[Need], options: Options, remarks: list[str]) -> Iterator[Value]:
-    name = word(workload, _LONGEST)
-    sources: list[Value] = [_range(str(source), source.max_prefixlen) for source in options.sources[workload]]
-    named = [need for need in needs if entries.is_named(need)]
-    for port in (_HTTP, _TLS):
-        names: list[Value] = [
-            Noted(f"*.{key.parent}" if isinstance(key, Wildcard) else key, entries.graded(key, grade))
-            for key, grade in entries.patterns(need for need in named if need.port == port).items()
-        ]
-        if names:
-            match: dict[str, Value] = {"source_prefix_ranges": sources, "destination_port": port}
-            if port == _TLS:
-                match |= {"transport_protocol": "tls", "server_names": names}
-            filters = _by_sni(name) if port == _TLS else _by_host(name, names)
-            yield Noted({"name": f"{name}_{port}", "filter_chain_match": match, "filters": filters}, str(workload))
-    others = [need for need in needs if not (entries.is_named(need) and need.port in {_HTTP, _TLS})]
-    remarks += entries.shared(others)
-    behind = entries.Behind(others)
-    for port in sorted({need.port for need in others}):
-        prefixes = options.prefixes(address for need in others if need.port == port for address in need.addresses)
-        remarks += entries.bounds(prefixes, options.most, f"{workload} on TCP/{port}")
-        match = {
-            "source_prefix_ranges": sources,
-            "destination_port": port,
-            "prefix_ranges": [Noted(_block(prefix), behind.note(prefix)) for prefix in prefixes],
-        }
-        filters = [_tcp_proxy(f"{name}_{port}", "original_destination")]
-        yield Noted(
-            {"name": f"{name}_{port}_addresses", "filter_chain_match": match, "filters": filters}, str(workload)
-        )
+class _Subject:
+    """The filter chains of one workload.
+
+    Attributes:
+        prefixes: By port what is let through by address.
+    """
+
+    def __init__(self, workload: WorkloadRef, needs: Sequence[Need], options: Options, remarks: list[str]) -> None:
+        self._workload = workload
+        self._name = word(workload, _LONGEST)
+        self._sources: list[Value] = [_range(str(one), one.max_prefixlen) for one in options.sources[workload]]
+        self._named = [need for need in needs if _is_told_by_name(need)]
+        others = [need for need in needs if not _is_told_by_name(need)]
+        remarks += entries.shared(others)
+        self._behind = entries.Behind(others)
+        self.prefixes: dict[int, list[Prefix]] = {}
+        for (_, port), own in entries.by_place(others):
+            self.prefixes[port] = options.prefixes(address for need in own for address in need.addresses)
+            remarks += entries.bounds(self.prefixes[port], options.most, f"{workload} on TCP/{port}")
+
+    def chains(self, blocks: Mapping[int, AbstractSet[Network]]) -> Iterator[Value]:
+        """Those by name, then those by address.
+
+        Args:
+            blocks: By port the blocks of all chains.
+        """
+        for port, filters in ((_HTTP, _by_host), (_TLS, _by_sni)):
+            names: list[Value] = [
+                Noted(f"*.{key.parent}" if isinstance(key, Wildcard) else key, entries.graded(key, grade))
+                for key, grade in entries.patterns(need for need in self._named if need.port == port).items()
+            ]
+            if names:
+                match: dict[str, Value] = {"transport_protocol": "tls", "server_names": names} if port == _TLS else {}
+                if blocks.get(port):
+                    match["prefix_ranges"] = [_block(one) for one in (*_EVERYWHERE, *_sorted(blocks[port]))]
+                yield self._chain(f"{self._name}_{port}", port, match, filters(f"{self._name}_{port}", names))
+        for port, prefixes in self.prefixes.items():
+            own: dict[Network, str] = {prefix.network: self._behind.note(prefix) for prefix in prefixes}
+            inside = {one for one in blocks[port] if any(is_strict_subset(one, outer) for outer in own)} - own.keys()
+            ranges: list[Value] = [Noted(_block(one), note) for one, note in own.items()]
+            match = {"prefix_ranges": [*ranges, *map(_block, _sorted(inside))]}
+            filters_of = [_tcp_proxy(f"{self._name}_{port}", "original_destination")]
+            yield self._chain(f"{self._name}_{port}_addresses", port, match, filters_of)
+
+    def _chain(self, name: str, port: int, match: Document, filters: Sequence[Value]) -> Value:
+        match = {"source_prefix_ranges": self._sources, "destination_port": port, **match}
+        return Noted({"name": name, "filter_chain_match": match, "filters": filters}, str(self._workload))
 
 
 def _listener(chains: list[Value]) -> Document:
@@ -105,16 +133,16 @@ def _clusters() -> list[Value]:
     ]
 
 
-def _by_sni(name: str) -> list[Value]:
+def _by_sni(name: str, _names: Sequence[Value]) -> list[Value]:
     lookup = _typed(
         "envoy.filters.network.sni_dynamic_forward_proxy",
         "filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
         {"port_value": _TLS, "dns_cache_config": _CACHE},
     )
-    return [lookup, _tcp_proxy(f"{name}_{_TLS}", "by_name")]
+    return [lookup, _tcp_proxy(name, "by_name")]
 
 
-def _by_host(name: str, names: list[Value]) -> list[Value]:
+def _by_host(name: str, names: Sequence[Value]) -> list[Value]:
     route: Document = {"match": {"prefix": "/"}, "route": {"cluster": "by_name"}}
     host: Document = {"name": name, "domains": names, "routes": [route]}
     filters: list[Value] = [
@@ -126,7 +154,7 @@ def _by_host(name: str, names: list[Value]) -> list[Value]:
         _typed("envoy.filters.http.router", "filters.http.router.v3.Router"),
     ]
     manager: Document = {
-        "stat_prefix": f"{name}_{_HTTP}",
+        "stat_prefix": name,
         "route_config": {"virtual_hosts": [host]},
         "http_filters": filters,
     }
@@ -151,8 +179,16 @@ def _typed(name: str, kind: str, config: Document | None = None) -> Document:
     return {"name": name, "typed_config": {"@type": f"{_TYPES}.{kind}", **(config or {})}}
 
 
-def _block(prefix: Prefix) -> Document:
-    return _range(str(prefix.network.network_address), prefix.network.prefixlen)
+def _is_told_by_name(need: Need) -> bool:
+    return entries.is_named(need) and need.port in {_HTTP, _TLS}
+
+
+def _sorted(blocks: Iterable[Network]) -> list[Network]:
+    return sorted(blocks, key=lambda one: (one.version, int(one.network_address), one.prefixlen))
+
+
+def _block(network: Network) -> Document:
+    return _range(str(network.network_address), network.prefixlen)
 
 
 def _range(address: str, length: int) -> Document:

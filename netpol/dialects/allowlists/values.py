@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -26,7 +27,7 @@ class Options:
     Attributes:
         selectors: How each workload's pods are named by labels, several for a union; a workload that no lasting label
             names exactly has none.
-        sources: The addresses that each workload's pods had, ascending, IPv4 before IPv6.
+        sources: The addresses that each workload's pods have, ascending, IPv4 before IPv6; no address is of two.
         never: What no block is ever widened over: the cluster's own ranges and addresses.
         bound: How far sets of addresses may be from what was seen; None: exact. It holds for each set by itself: the
             addresses of one workload on the same ports where a format tells workloads apart, of all where it does not.
@@ -41,15 +42,20 @@ class Options:
     def of(cls, needs: Iterable[Need], inventory: Inventory, bound: Bound | None = None) -> Self:
         """The options for these needs of this cluster."""
         workloads = {need.workload for need in needs}
-        sources: dict[WorkloadRef, set[Address]] = {workload: set() for workload in workloads}
+        holders: defaultdict[Address, set[WorkloadRef]] = defaultdict(set)
         for pod in inventory.pods:
-            if pod.workload in sources and not pod.host_network:
-                sources[pod.workload].update(pod.addresses)
+            if pod.ended is None and not (pod.host_network or pod.finished):
+                for address in pod.addresses:
+                    holders[address].add(pod.workload)
+        sources: defaultdict[WorkloadRef, list[Address]] = defaultdict(list)
+        for address in sorted(holders, key=address_key):
+            if len(holders[address]) == 1:
+                sources[next(iter(holders[address]))].append(address)
         selectors = Selectors(inventory)
         exact = {one: found for one in workloads if (found := selectors.of(one)).naming is not Naming.SHARED}
         return cls(
             selectors={workload: found.selectors for workload, found in exact.items()},
-            sources={workload: sorted(found, key=address_key) for workload, found in sources.items()},
+            sources={workload: tuple(sources[workload]) for workload in workloads},
             never=own_addresses(inventory),
             bound=bound,
         )
