@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from netpol.capture import name_dns
+from netpol.capture.name_bytes import same_bytes
 from netpol.capture.name_evidence import MAPPED, AnswerOutcome
 from netpol.capture.views import fetch
 
@@ -26,16 +27,12 @@ _QUESTION = np.dtype([("kind", ">u2"), ("class", ">u2")])
 _RECORD = np.dtype([("kind", ">u2"), ("class", ">u2"), ("life", ">u4"), ("size", ">u2")])
 _SHORT = np.dtype(">u2")
 _WORD, _LONG = np.dtype(">u4"), np.dtype(">u8")
-_OCTETS = np.dtype("<u8")
 _POINTERS: Final = 0xC000
 _MOST_LABELS: Final = 128
 _MOST_RECORDS: Final = 64
 """Records of one response that are read in lock step."""
 _FEWEST: Final = 16
 """So few messages are not worth a step."""
-
-_MASKS: Final = np.array([(1 << 8 * size) - 1 for size in range(8)] + [0xFFFF_FFFF_FFFF_FFFF], np.uint64)
-"""By number of bytes: the bits of so many in a word, the first byte lowest."""
 
 
 class Messages(NamedTuple):
@@ -350,21 +347,11 @@ def _behind_owner(m: Messages, step: _Step) -> tuple[Ints, Mask]:
     other = np.flatnonzero(~pointer & (step.owner_size > 0))
     if len(other):
         size = step.owner_size[other]
-        equal = _equal(m.data, step.at[other], step.owner[other], size)
+        equal = same_bytes(m.data, step.at[other], step.owner[other], size)
         behind[other] = step.at[other] + size
         same[other] = equal & (behind[other] <= m.end[step.rows[other]])
         whole[other] = True
     return behind, same & whole
-
-
-def _equal(data: Bytes, one: Ints, two: Ints, size: Ints) -> Mask:
-    """bool[n]: whether `size` bytes (at most 255) are the same at both places, which are not in the PAD."""
-    differ = np.zeros(len(one), np.uint64)
-    for begin in range(0, int(size.max()), 8):
-        part = _MASKS[np.clip(size - begin, 0, 8)]
-        differ |= (fetch(data, one + begin, _OCTETS) ^ fetch(data, two + begin, _OCTETS)) & part
-    equal: Mask = differ == 0
-    return equal
 
 
 def _aliases(m: Messages, rows: Ints, begin: Ints, size: Ints) -> tuple[Mask, Mask, Mask]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from netpol.capture.views import Bytes, Ints
 
 _UDP_HEADER: Final = 8
+_PART: Final = 1 << 15
+"""Messages read at a time: few enough for what comes of them to stay in the second-level cache."""
 _RECENT: Final = 32
 """Segments at the end of a block that are remembered: one may belong behind the start of a stream in the next."""
 _QUESTION = np.dtype([("id", ">u2"), ("flags", ">u2"), ("questions", ">u2")])
@@ -103,6 +105,12 @@ class NameReader:
         self._answer(Messages(data, at, at + sizes, at + sizes + cut), time, clients)
 
     def _answer(self, messages: Messages, time: Ints, clients: NDArray[np.uint64]) -> None:
+        for begin in range(0, len(time), _PART):
+            part = slice(begin, begin + _PART)
+            its = Messages(messages.data, messages.at[part], messages.end[part], messages.wire_end[part])
+            self._answer_part(its, time[part], clients[part])
+
+    def _answer_part(self, messages: Messages, time: Ints, clients: NDArray[np.uint64]) -> None:
         found = read_responses(messages)
         for what, count in found.counts.items():
             self._sink.count(what, count)

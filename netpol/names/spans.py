@@ -20,18 +20,17 @@ SPAN: Final = np.dtype(
         ("client", "u8", 2),
         ("server", "u8", 2),
         ("name", "i4"),
-        ("port", "u4"),
-        ("count", "u4"),
-        ("traits", "u1"),
+        ("door", "u4"),
+        ("count", "u8"),
     ]
 )
-"""One span. `key` mixes what spans are told apart by (client, server, name, port, traits) into one word for sorting:
-equal spans have equal keys, and where different ones do, they are only merged less. `port` is the protocol's number
-<< 16 and the port, 0 for DNS."""
+"""One span, of a client and a server address (two words each), a name's number, and a door: what of the server it was.
+`key` mixes these into one word for sorting: where different spans have the same key, they are only merged less."""
 
 Rows = NDArray[Any]
 
-_IDENTITY: Final = ("name", "port", "traits")
+_IDENTITY_AT: Final = 24
+_IDENTITY_WORDS: Final = 5
 _ODD: Final = tuple(
     np.uint64(each)
     for each in (
@@ -63,7 +62,7 @@ def spans_of(**columns: Any) -> Rows:
         rows[name] = values
     key = place_keys(rows["client"], rows["server"])
     key += rows["name"].astype(np.uint64) * _ODD[4]
-    key ^= (rows["port"].astype(np.uint64) << np.uint64(8) | rows["traits"]) * _ODD[5]
+    key ^= rows["door"].astype(np.uint64) * _ODD[5]
     key ^= key >> _HALF
     rows["key"] = key
     return rows
@@ -91,7 +90,6 @@ class Spans:
         if not len(rows):
             return False
         self._order = None
-        rows = merged(rows, self._gap)
         self._fresh.append(rows)
         self._fresh_rows += len(rows)
         return self._fresh_rows > max(self._limit, 64) and self._settle()
@@ -134,12 +132,11 @@ def merged(rows: Rows, gap: int) -> Rows:
     """Spans with the same identity that overlap, or lie at most `gap` apart, as one; sorted by key and time."""
     if len(rows) < 2:
         return rows
-    rows = rows[np.lexsort((rows["first"], rows["key"]))]
+    rows = rows[_order(rows)]
     same = rows["key"][1:] == rows["key"][:-1]
-    for name in _IDENTITY:
-        same &= rows[name][1:] == rows[name][:-1]
-    for name in ("client", "server"):
-        same &= (rows[name][1:] == rows[name][:-1]).all(axis=1)
+    likely = np.flatnonzero(same)
+    identity = np.ndarray((len(rows), _IDENTITY_WORDS), "u8", rows, _IDENTITY_AT, (SPAN.itemsize, 8))
+    same[likely] = (identity[likely] == identity[likely + 1]).all(axis=1)
     latest = _running_latest(rows["last"], same)
     touches = same & (rows["first"][1:] - gap <= latest[:-1])
     if not touches.any():
@@ -147,12 +144,23 @@ def merged(rows: Rows, gap: int) -> Rows:
     begins = np.flatnonzero(np.concatenate([[True], ~touches]))
     result = rows[begins]
     result["last"] = np.maximum.reduceat(rows["last"], begins)
-    result["count"] = np.minimum(np.add.reduceat(rows["count"], begins, dtype=np.uint64), 0xFFFF_FFFF)
+    result["count"] = np.add.reduceat(rows["count"], begins)
     return result
+
+
+def _order(rows: Rows) -> Ints:
+    """By key, then by time; nothing is done for the time where the rows already stand in its order."""
+    key, first = np.ascontiguousarray(rows["key"]), np.ascontiguousarray(rows["first"])
+    if (first[1:] >= first[:-1]).all():
+        return np.argsort(key, kind="stable")
+    return np.lexsort((first, key))
 
 
 def _running_latest(last: Ints, same: Mask) -> Ints:
     """int64[n]: the latest end from the first row of a group of equal spans to each row."""
+    last = np.ascontiguousarray(last)
+    if not (same & (last[1:] < last[:-1])).any():
+        return last
     order = np.argsort(last, kind="stable")
     rank = np.empty(len(last), np.int64)
     rank[order] = np.arange(len(last))

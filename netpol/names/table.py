@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.capture.name_evidence import AnswerOutcome, Trait, packed, unpacked
+from netpol.capture.views import firsts
 from netpol.model.outside import Grade
 from netpol.names.found import Asked, Candidate, Found, Hidden
 from netpol.names.hidden import way_of_greeting, way_of_port
 from netpol.names.spans import Spans, distinct_names, spans_of
-from netpol.names.texts import Texts, numbers_of, wire_names
+from netpol.names.texts import NO_NAME, Texts
+from netpol.names.wires import Wires, numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +43,9 @@ _NO_TRAITS: Final = Trait(0)
 
 _GREETING_GAP: Final = _SECOND
 """Greetings further apart are told apart: an address may have changed hands between them."""
+
+_TRAITS_AT, _PORT_BITS = 24, 0xFF_FFFF
+"""A greeting's door: its traits, and below them IP protocol number << 16 and port; the door of an answer is 0."""
 
 ENCRYPTED_HELLO = "Encrypted Client Hello: the name that was seen may be a provider's public name, and hide another"
 NO_SERVER_NAME = "TLS without a server name"
@@ -76,10 +81,10 @@ class _Voices:
     last: int = -_END_OF_TIME
     encrypted: bool = True
 
-    def add(self, row: Rows) -> None:
+    def add(self, row: Rows, *, encrypted: bool) -> None:
         self.count += int(row["count"])
         self.first, self.last = min(self.first, int(row["first"])), max(self.last, int(row["last"]))
-        self.encrypted &= bool(row["traits"] & Trait.ENCRYPTED_HELLO)
+        self.encrypted &= encrypted
 
 
 @dataclass(slots=True)
@@ -120,7 +125,9 @@ class Names:
         used = np.zeros(len(answers), np.bool_)
         used[message] = True
         number = np.full(len(answers), -1, np.int64)
-        number[used] = self._numbers(answers, np.flatnonzero(used))
+        its = np.flatnonzero(used)
+        names = Wires(answers.data, answers.name_at[its], answers.name_size[its], answers.kind[its])
+        number[its] = numbers_of(self._texts, names)
         named = number[message] >= 0
         message, address = message[named], answers.address[named]
         time = answers.time[message]
@@ -144,7 +151,7 @@ class Names:
             way = way_of_greeting(each, dns=Trait.HIDES_DNS in each.traits, tls=Trait.TLS in each.traits)
             if way:
                 self._hide(each.client, each.server, each.protocol, way)
-            number = -1
+            number = NO_NAME
             if each.name and Trait.PROXY not in each.traits and not _is_address(each.name):
                 number = self._texts.number(each.name)
             rows.append((each, number))
@@ -249,11 +256,6 @@ class Names:
         """A few of the names that are no host names, quoted and escaped."""
         return tuple(self._texts.rejected.samples)
 
-    def _numbers(self, answers: Answers, used: Ints) -> Ints:
-        """int64[k]: the numbers of the names of the messages `used`."""
-        wires = wire_names(answers.data, answers.name_at[used], answers.name_size[used])
-        return numbers_of(self._texts, wires, np.ones(len(used), np.int64))
-
     def _count_outcomes(self, answers: Answers) -> None:
         for outcome, what in _OUTCOMES:
             self.count(what, int(np.count_nonzero(answers.outcome == outcome)))
@@ -263,21 +265,13 @@ class Names:
         """Adds to the counts of each client; `what`: int64[n], which of its counts."""
         if not len(clients):
             return
-        order = np.lexsort((what, clients[:, 1], clients[:, 0]))
-        ordered, kind = clients[order], what[order]
-        new = np.ones(len(order), np.bool_)
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1) | (kind[1:] != kind[:-1])
-        begins = np.flatnonzero(new)
-        counts = np.diff(begins, append=len(order))
-        for (high, low), index, count in zip(
-            ordered[begins].tolist(), kind[begins].tolist(), counts.tolist(), strict=True
-        ):
-            its = self._asked.get((high, low))
+        for client, index, count in _tallied(clients, what):
+            its = self._asked.get(client)
             if its is None:
                 if len(self._asked) >= self._limits.clients:
                     self.count("DNS messages of clients beyond those that are counted one by one", count)
                     continue
-                its = self._asked[high, low] = [0] * (len(AnswerOutcome) + 1)
+                its = self._asked[client] = [0] * (len(AnswerOutcome) + 1)
             its[index] += count
 
     def _hide(self, client: tuple[int, int], server: tuple[int, int], protocol: int, way: str) -> None:
@@ -309,13 +303,15 @@ class Names:
             if begin <= last and end >= first:
                 leases[int(row["name"])].append((begin, end))
         for row in self._greetings.between(client, server):
-            if row["port"] != door[0] << 16 | door[1] or row["first"] > last or row["last"] < first:
+            its_door = int(row["door"])
+            if its_door & _PORT_BITS != door[0] << 16 | door[1] or row["first"] > last or row["last"] < first:
                 continue
-            evidence.traits |= Trait(int(row["traits"]))
+            traits = Trait(its_door >> _TRAITS_AT)
+            evidence.traits |= traits
             number = int(row["name"])
             if number < 0:
                 continue
-            evidence.voices.setdefault(number, _Voices()).add(row)
+            evidence.voices.setdefault(number, _Voices()).add(row, encrypted=Trait.ENCRYPTED_HELLO in traits)
             if any(begin <= row["last"] and end >= row["first"] for begin, end in leases.get(number, ())):
                 evidence.agreed.add(number)
         for number, spans in leases.items():
@@ -357,6 +353,27 @@ def _graded(evidence: _Evidence) -> dict[int, tuple[Grade, _Voices | None, list[
     return result or {number: (Grade.AMBIGUOUS, voice, []) for number, voice in voices.items()}
 
 
+def _tallied(clients: NDArray[np.uint64], what: Ints) -> Iterator[tuple[tuple[int, int], int, int]]:
+    """How often each client occurs with each small number: (client, number, count)."""
+    high = clients[:, 0]
+    if not high.any() and not (clients[:, 1] >> np.uint64(48)).any():
+        # IPv4: the address and the number fit into one word, which is sorted five times as fast.
+        words = np.sort(clients[:, 1] << np.uint64(8) | what.astype(np.uint64))
+        begins = firsts(words)
+        counts = np.diff(begins, append=len(words)).tolist()
+        for word, count in zip(words[begins].tolist(), counts, strict=True):
+            yield (0, word >> 8), word & 0xFF, count
+        return
+    order = np.lexsort((what, clients[:, 1], high))
+    ordered, kind = clients[order], what[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1) | (kind[1:] != kind[:-1])
+    begins = np.flatnonzero(new)
+    counts = np.diff(begins, append=len(order)).tolist()
+    for (upper, lower), index, count in zip(ordered[begins].tolist(), kind[begins].tolist(), counts, strict=True):
+        yield (upper, lower), index, count
+
+
 def _greeting_rows(rows: list[tuple[Greeting, int]]) -> Rows:
     time = np.array([each.time for each, _ in rows], np.int64)
     return spans_of(
@@ -365,8 +382,7 @@ def _greeting_rows(rows: list[tuple[Greeting, int]]) -> Rows:
         client=np.array([each.client for each, _ in rows], np.uint64),
         server=np.array([each.server for each, _ in rows], np.uint64),
         name=np.array([number for _, number in rows], np.int64),
-        port=np.array([each.protocol << 16 | each.port for each, _ in rows], np.uint32),
-        traits=np.array([int(each.traits) for each, _ in rows], np.uint8),
+        door=np.array([each.traits << _TRAITS_AT | each.protocol << 16 | each.port for each, _ in rows], np.uint32),
     )
 
 
