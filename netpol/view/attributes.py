@@ -47,7 +47,7 @@ def edge_attributes(edge: FlowEdge) -> Attributes:
         "protocols": _list(map(protocol_name, edge.protocols)),
         "ports": str(edge.ports),
         "state": edge.state.value,
-        "reason": edge.reason,
+        "reason": plain(edge.reason),
         "directed": "yes" if edge.directed else "no",
         "verdict": edge.ruling.value if edge.ruling else "",
         "admitted_by": _list(map(rule_text, edge.admitted_by)),

@@ -139,4 +139,4 @@ def _cells(home: str, line: Line, glyphs: Glyphs) -> _Cells:
     if line.midstream:
         words.append("midstream" if line.midstream == line.connections else f"{line.midstream:,} midstream")
     seen = f"{line.connections:,}" if line.connections else "-"
-    return _Cells(arrow, plain(peer), line.ports, seen, ", ".join(words), line.state)
+    return _Cells(arrow, plain(peer), line.ports, seen, plain(", ".join(words)), line.state)
