@@ -30,6 +30,8 @@ class Format(StrEnum):
     CILIUM = "cilium"
     CALICO = "calico"
     CALICO_SETS = "calico-sets"
+    ISTIO = "istio"
+    ENVOY = "envoy"
     SQUID = "squid"
     NFTABLES = "nftables"
     IPSET = "ipset"
