@@ -77,7 +77,20 @@ _KINDS: Final = (
     _Kind("apis/networking.k8s.io/v1", "servicecidrs", "ServiceCIDR", namespaced=False, expected=False),
     _Kind("apis/crd.projectcalico.org/v1", "ippools", "IPPool", namespaced=False, expected=False),
 )
-_POLICIES: Final = _Kind("apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
+_TIERS: Final = "apis/policy.networking.k8s.io"
+_POLICIES: Final = (
+    _Kind("apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+    # Few clusters have any of these, and those that do have the older two or the newer one.
+    _Kind(f"{_TIERS}/v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", namespaced=False, expected=False),
+    _Kind(
+        f"{_TIERS}/v1alpha1",
+        "baselineadminnetworkpolicies",
+        "BaselineAdminNetworkPolicy",
+        namespaced=False,
+        expected=False,
+    ),
+    _Kind(f"{_TIERS}/v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", namespaced=False, expected=False),
+)
 _CONFIGS: Final = ("kubeadm-config", "kube-proxy", "cilium-config")
 
 
@@ -130,7 +143,7 @@ def read_live_documents(
     *,
     policies: bool = False,
 ) -> Iterator[Document]:
-    """The objects that netpol looks at, raw, kind by kind; with `policies` the NetworkPolicies too.
+    """The objects that netpol looks at, raw, kind by kind; with `policies` the NetworkPolicies and cluster-wide policies too.
 
     Raises:
         ClusterError: As for `load_live`.
@@ -139,7 +152,7 @@ def read_live_documents(
     connection = connect(context, kubeconfig)
     taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found: list[Document] = []
-    for kind in (*_KINDS, *((_POLICIES,) if policies else ())):
+    for kind in (*_KINDS, *(_POLICIES if policies else ())):
         path = kind.path(namespace or "")
         for index, item in enumerate(_list(connection, kind, path, reading)):
             place = (connection.name, path, f"items[{index}]")

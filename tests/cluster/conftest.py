@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from netpol.cluster.manifests import load
 from netpol.model.inventory import Inventory
+from tests.cluster.control_plane import Cluster, control_plane
 
 Objects = dict[str, Any]
 LoadObjects = Callable[..., Inventory]
@@ -36,3 +37,10 @@ def _shared_apps() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared test data is not here")
     return folder
+
+
+@pytest.fixture(name="control_plane", scope="session")
+def _control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One API server for all tests that need a real one."""
+    with control_plane(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster

@@ -26,7 +26,8 @@ PROTOCOLS = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
 
 def _inventory(manifests: list[dict[str, Any]]) -> Inventory:
     """The suite's StatefulSets with their replicas, each pod on a node of its own."""
-    pods, nodes = [], []
+    pods: list[Pod] = []
+    nodes: list[Node] = []
     for item in manifests:
         if item["kind"] != "StatefulSet":
             continue
