@@ -24,19 +24,22 @@ class NoNames:
 
     Attributes:
         count: How often.
-        samples: The first few different ones, quoted: every character that could do harm is escaped.
+        least: The few that come first by their bytes: the same whatever the order in which they are met.
     """
 
     count: int = 0
-    samples: list[str] = field(default_factory=list)
+    least: list[bytes] = field(default_factory=list)
+
+    @property
+    def samples(self) -> list[str]:
+        """These, quoted: every character that could do harm is escaped."""
+        return [shown(raw.decode("latin-1")) for raw in self.least]
 
     def add(self, raw: bytes, times: int) -> None:
         """Counts a name, as it is written with dots between its labels."""
         self.count += times
-        if len(self.samples) < SAMPLES:
-            sample = shown(raw.decode("latin-1"))
-            if sample not in self.samples:
-                self.samples.append(sample)
+        if (len(self.least) < SAMPLES or raw < self.least[-1]) and raw not in self.least:
+            self.least = sorted([*self.least, raw])[:SAMPLES]
 
 
 class Texts:
