@@ -143,7 +143,7 @@ def read_live_documents(
     *,
     policies: bool = False,
 ) -> Iterator[Document]:
-    """The objects that netpol looks at, raw, kind by kind; with `policies` the NetworkPolicies and cluster-wide policies too.
+    """The objects that netpol looks at, raw, kind by kind; with `policies` all policies too.
 
     Raises:
         ClusterError: As for `load_live`.
