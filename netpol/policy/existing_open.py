@@ -2,8 +2,9 @@
 
 On purpose means that a policy isolates an end and a rule of it lets the connection pass; between ends that nothing
 isolates everything is allowed, and says nothing about anybody's intentions. Worked out by the exact engine between
-workloads and between workloads and addresses outside; an address range counts as used on a port when one of its
-addresses was. Replicas among themselves are left out, and so are hostNetwork pods, which are their node's address.
+workloads and between workloads and addresses outside; a range of addresses that today's policies do not tell apart
+counts as used on a port when one of its addresses was. Replicas among themselves are left out, and so are hostNetwork
+pods, which are their node's address.
 
 Beside each stands what becomes of it once the learned policies are applied. Policies only ever add to each other: what
 an existing policy selects and allows stays open, however little the learned policy for the same pods allows.
@@ -29,7 +30,7 @@ from netpol.policy.connectivity_places import Places
 from netpol.policy.connectivity_rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -141,7 +142,7 @@ class _Finder:
         self._seen = seen
         self._numbers = PortNumbers()
         today, after, result = (Connectivity(partition, side, self._numbers) for side in range(3))
-        isolated = {way: self._isolated(partition, way) for way in ("egress", "ingress")}
+        isolated = self._isolated(partition)
 
         def codes(sources: NDArray[np.intp], destinations: NDArray[np.intp]) -> NDArray[np.int64]:
             before = today.matrix(sources, destinations).astype(np.int64)
@@ -153,13 +154,19 @@ class _Finder:
             return code
 
         self._rows = Rows(self.places, codes)
+        self._ranges = _Ranges(sets.today, inventory, self._numbers, self._isolated)
+        self._later = (after, result)
+        self._parts: dict[str, NDArray[np.intp]] = {}
 
-    def _isolated(self, partition: Partition, way: Way) -> NDArray[np.bool_]:
+    def _isolated(self, partition: Partition) -> dict[Way, NDArray[np.bool_]]:
         """bool[classes]: whether an existing NetworkPolicy isolates the class."""
-        found = np.zeros(len(partition), bool)
-        for number, kind in enumerate(partition.kinds(0)):
-            if kind.example is not None and not kind.example.host_network:
-                found[number] = bool(self._books.today.isolating(kind.example, way))
+        found: dict[Way, NDArray[np.bool_]] = {}
+        ways: tuple[Way, Way] = ("egress", "ingress")
+        for way in ways:
+            found[way] = np.zeros(len(partition), bool)
+            for number, kind in enumerate(partition.kinds(0)):
+                if kind.example is not None and not kind.example.host_network:
+                    found[way][number] = bool(self._books.today.isolating(kind.example, way))
         return found
 
     def of(self, position: int) -> Iterator[Open]:
@@ -169,38 +176,85 @@ class _Finder:
             return
         for pair in self._rows.to_workloads(position):
             if not self.places.groups[pair.other].place.members[0].pod.host_network:
-                yield from self._opens(pair.rows)
-        yield from self._opens(self._rows.outside(position))
+                yield from self._between(pair.rows)
+        yield from self._outside(position)
 
-    def _opens(self, rows: Iterable[CodedRow]) -> Iterator[Open]:
+    def _between(self, rows: Iterable[CodedRow]) -> Iterator[Open]:
         for row in rows:
-            unseen = self._number(row.code >> 2 * _BITS) - self._used(row)
-            if not unseen:
-                continue
-            after, ours = self._number(row.code >> _BITS), self._number(row.code)
-            kept = (unseen & after) - ours
-            source, destination = _example(row.source), _example(row.destination)
-            yield Open(
-                source=row.source.text,
-                destination=row.destination.text,
-                ports=unseen,
-                declared=unseen & _declared(row.destination),
-                closed=unseen - after,
-                kept_open=kept,
-                rules=self._rules(source, destination, unseen),
-                keeping=self._keeping(source, destination, kept) if kept else (),
-            )
+            source, destination = row.source.members[0].pod, row.destination.members[0].pod
+            unseen = self._number(row.code >> 2 * _BITS) - self._seen.between(source.workload, destination.workload)
+            if unseen:
+                after, ours = self._number(row.code >> _BITS), self._number(row.code)
+                kept = (unseen & after) - ours
+                yield Open(
+                    source=row.source.text,
+                    destination=row.destination.text,
+                    ports=unseen,
+                    declared=unseen & _declared(row.destination),
+                    closed=unseen - after,
+                    kept_open=kept,
+                    rules=self._rules(source, destination, unseen),
+                    keeping=self._keeping(source, destination, kept) if kept else (),
+                )
+
+    def _outside(self, position: int) -> Iterator[Open]:
+        for row in self._ranges.rows.outside(position):
+            there = not row.destination.members
+            place, beyond = (row.source, row.destination) if there else (row.destination, row.source)
+            pod = place.members[0].pod
+            used = self._seen.outside(pod.workload, "egress" if there else "ingress", _area(beyond.text))
+            unseen = self._number(row.code) - used
+            if unseen:
+                after, kept, keeping = self._later_outside(place, beyond, unseen, there=there)
+                source, destination = (pod, _first(beyond)) if there else (_first(beyond), pod)
+                yield Open(
+                    source=row.source.text,
+                    destination=row.destination.text,
+                    ports=unseen,
+                    declared=PortMap.EMPTY if there else unseen & _declared(place),
+                    closed=unseen - after,
+                    kept_open=kept,
+                    rules=self._rules(source, destination, unseen),
+                    keeping=keeping,
+                )
+
+    def _later_outside(
+        self, place: Place, beyond: Place, unseen: PortMap, *, there: bool
+    ) -> tuple[PortMap, PortMap, tuple[RuleKey, ...]]:
+        """Of the ports, those that stay allowed with any address of the range, and those that others keep open."""
+        partition = self.places.partition
+        numbers = [partition.member_of(member.pod) for member in place.members]
+        classes = np.unique(partition.class_of[[number for number in numbers if number is not None]]).astype(np.intp)
+        parts = self._parts_of(beyond.text)
+        ends = (classes, parts) if there else (parts, classes)
+        after, ours = (connectivity.matrix(*ends) for connectivity in self._later)
+        stays, kept = PortMap.EMPTY, PortMap.EMPTY
+        keeping: set[RuleKey] = set()
+        for i, j in np.ndindex(after.shape):
+            open_here = unseen & self._numbers[int(after[i, j])]
+            kept_here = open_here - self._numbers[int(ours[i, j])]
+            stays, kept = stays | open_here, kept | kept_here
+            if kept_here:
+                address = next(
+                    (
+                        partition.outside[int(parts[j if there else i]) - partition.pod_classes] & _area(beyond.text)
+                    ).ranges()
+                )[0]
+                pod = place.members[0].pod
+                source, destination = (pod, address) if there else (address, pod)
+                keeping.update(self._keeping(source, destination, kept_here))
+        return stays, kept, tuple(sorted(keeping))
+
+    def _parts_of(self, text: str) -> NDArray[np.intp]:
+        """The classes of addresses that all policies together divide a range into."""
+        if text not in self._parts:
+            partition = self.places.partition
+            found = [number for number, some in enumerate(partition.outside) if some & _area(text)]
+            self._parts[text] = np.array(found, np.intp) + partition.pod_classes
+        return self._parts[text]
 
     def _number(self, code: int) -> PortMap:
         return self._numbers[code & ((1 << _BITS) - 1)]
-
-    def _used(self, row: CodedRow) -> PortMap:
-        if row.source.members and row.destination.members:
-            ends = (row.source.members[0].pod.workload, row.destination.members[0].pod.workload)
-            return self._seen.between(*ends)
-        if row.source.members:
-            return self._seen.outside(row.source.members[0].pod.workload, "egress", _area(row.destination.text))
-        return self._seen.outside(row.destination.members[0].pod.workload, "ingress", _area(row.source.text))
 
     def _rules(self, source: Pod | Address, destination: Pod | Address, ports: PortMap) -> tuple[RuleKey, ...]:
         egress = self._books.today.admitting("egress", source, destination)
@@ -224,10 +278,32 @@ class _Finder:
         return tuple(found)
 
 
-def _example(place: Place) -> Pod | Address:
-    if place.first is not None:
-        return place.first
-    return place.members[0].pod
+class _Ranges:
+    """Rows between workloads and the ranges of addresses that today's policies tell apart."""
+
+    def __init__(
+        self,
+        today: tuple[Policy, ...],
+        inventory: Inventory,
+        numbers: PortNumbers,
+        isolated_of: Callable[[Partition], dict[Way, NDArray[np.bool_]]],
+    ) -> None:
+        partition = Partition([Side(policies=today, inventory=inventory)])
+        connectivity = Connectivity(partition, 0, numbers)
+        isolated = isolated_of(partition)
+
+        def codes(sources: NDArray[np.intp], destinations: NDArray[np.intp]) -> NDArray[np.int64]:
+            code = connectivity.matrix(sources, destinations).astype(np.int64)
+            code[~(isolated["egress"][sources][:, None] | isolated["ingress"][destinations][None, :])] = 0
+            return code
+
+        self.rows = Rows(Places(partition), codes)
+
+
+def _first(place: Place) -> Address:
+    if place.first is None:  # pragma: no cover - asked of ranges alone
+        raise ValueError(place.text)
+    return place.first
 
 
 def _declared(place: Place) -> PortMap:

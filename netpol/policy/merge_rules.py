@@ -64,10 +64,10 @@ def remaining(namespace: str, new: Sequence[Rule], old: Sequence[Rule]) -> tuple
     """
     cutter = _Cutter([*new, *old])
     allowed, left = _cells(namespace, new, cutter), _cells(namespace, old, cutter)
-    for row, columns in allowed.items():
-        if not isinstance(row, IPBlock):
-            for other in left if row == EVERYONE else (row,):
-                left[other] -= cutter.covered_by(columns)
+    everyone = allowed.get(EVERYONE, set())
+    for row in left:
+        own = set() if isinstance(row, IPBlock) else allowed.get(row, set())
+        left[row] -= cutter.covered_by(own | everyone)
     _reduce_columns(left, cutter)
     _reduce_blocks(left, allowed, cutter)
     return _rules(namespace, left)
@@ -89,7 +89,11 @@ class _Cutter:
             for protocol, found in ((protocol, sorted(cuts)) for protocol, cuts in starts.items())
         }
         self._starts = {protocol: [piece.first for piece in pieces] for protocol, pieces in self._pieces.items()}
-        self._names = names
+        self.names = names
+
+    def pieces(self, protocol: int) -> Sequence[Column]:
+        """All ports of a protocol."""
+        return self._pieces[protocol]
 
     def columns(self, rule: Rule) -> set[Column]:
         """What the rule's ports cover."""
@@ -108,9 +112,9 @@ class _Cutter:
     def covered_by(self, columns: set[Column]) -> set[Column]:
         """These, and those that are superfluous beside them: a name beside all ports of its protocol."""
         if EVERY in columns:
-            return {EVERY, *self._names, *(piece for pieces in self._pieces.values() for piece in pieces)}
+            return {EVERY, *self.names, *(piece for pieces in self._pieces.values() for piece in pieces)}
         whole = {protocol for protocol, pieces in self._pieces.items() if columns.issuperset(pieces)}
-        return columns | {name for name in self._names if name.protocol in whole}
+        return columns | {name for name in self.names if name.protocol in whole}
 
 
 def _cells(namespace: str, rules: Iterable[Rule], cutter: _Cutter) -> Cells:
@@ -153,7 +157,7 @@ def _reduce_blocks(left: Cells, allowed: Cells, cutter: _Cutter) -> None:
     """Takes out of the blocks what new blocks allow, and what wider blocks of the remainder allow."""
     blocks = sorted((row for row in left if isinstance(row, IPBlock)), key=_block_order)
     wanted = {block: left.pop(block) for block in blocks}
-    anew = _addresses({row: columns for row, columns in allowed.items() if isinstance(row, IPBlock)}, cutter)
+    anew = _addresses(allowed, cutter)
     wider = AddressSet.EMPTY
     for column in sorted({column for columns in wanted.values() for column in columns}):
         asked = [block for block in blocks if column in wanted[block]]
@@ -166,12 +170,19 @@ def _reduce_blocks(left: Cells, allowed: Cells, cutter: _Cutter) -> None:
                 wider |= block.addresses
 
 
-def _addresses(blocks: Mapping[Row, set[Column]], cutter: _Cutter) -> defaultdict[Column, AddressSet]:
+def _addresses(allowed: Mapping[Row, set[Column]], cutter: _Cutter) -> defaultdict[Column, AddressSet]:
+    """The addresses that blocks allow in each column; in that of a name, those allowed on all ports of its protocol."""
+    everyone = cutter.covered_by(allowed.get(EVERYONE, set()))
     found: defaultdict[Column, AddressSet] = defaultdict(lambda: AddressSet.EMPTY)
-    for block, columns in blocks.items():
+    for block, columns in allowed.items():
         if isinstance(block, IPBlock):
             for column in cutter.covered_by(columns):
                 found[column] |= block.addresses
+    for name in cutter.names:
+        whole = AddressSet.ALL
+        for piece in cutter.pieces(name.protocol):
+            whole &= AddressSet.ALL if piece in everyone else found[piece]
+        found[name] |= whole
     return found
 
 
