@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import IO, TYPE_CHECKING
 
+from netpol.model.text import plain
 from netpol.view.flow_graph import State
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def account(graph: FlowGraph, *, drawn_whole: bool) -> Iterator[str]:
     hidden = "" if drawn_whole or not counts[State.EXEMPT] else " (not drawn: no policy can speak of them)"
     left_out = ", ".join(f"{reason} {count:,}" for reason, count in graph.left_out.items())
     yield f"{len(graph.edges):,} edges{f': {shown}' if shown else ''}{hidden}"
-    yield f"{graph.connections:,} connections: {graph.learned:,} learned{f', {left_out}' if left_out else ''}"
+    yield f"{graph.connections:,} connections in all: {graph.learned:,} learned{f', {left_out}' if left_out else ''}"
     if graph.unseen:
         more = f" and {len(graph.unseen) - NAMED:,} more" if len(graph.unseen) > NAMED else ""
-        yield f"never seen: {', '.join(graph.unseen[:NAMED])}{more}"
+        yield f"never seen: {plain(', '.join(graph.unseen[:NAMED]))}{more}"

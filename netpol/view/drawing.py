@@ -18,7 +18,7 @@ from netpol.view.flow_graph import FlowEdge, State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST_PORTS = 28
+LONGEST_PORTS = 22
 """Characters of a list of ports before the rest is only counted."""
 
 FAILED = frozenset({Reason.REFUSED.identifier, Reason.UNANSWERED.identifier})
@@ -116,7 +116,7 @@ def short_ports(text: str) -> str:
     if len(text) <= LONGEST_PORTS:
         return text
     items = text.replace(" ", ", ").split(",")
-    kept: list[str] = []
-    while items and len(",".join([*kept, items[0]])) <= LONGEST_PORTS - 12:
+    kept = [items.pop(0)]
+    while items and len(",".join([*kept, items[0]])) <= LONGEST_PORTS - 11:
         kept.append(items.pop(0))
     return f"{','.join(kept)} and {len(items)} more"

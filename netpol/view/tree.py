@@ -5,7 +5,7 @@ Lines are pieces of text with the name of a style, so that whoever prints them d
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from netpol.model.text import plain
@@ -13,7 +13,7 @@ from netpol.view.drawing import lines_of
 from netpol.view.flow_graph import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netpol.view.drawing import Line
     from netpol.view.flow_graph import FlowGraph, FlowNode
@@ -60,6 +60,7 @@ def tree(
     """
     lines = lines_of(graph.edges, everything=everything)
     ids = {node.id: node for node in graph.nodes}
+    names = _short_names(graph.nodes)
     branches: defaultdict[str, list[Line]] = defaultdict(list)
     homeless = []
     for line in lines:
@@ -78,14 +79,25 @@ def tree(
         for node in nodes:
             last = node is nodes[-1]
             yield [(glyphs.last if last else glyphs.branch, "faint"), *_heading(node)]
-            yield from _branch(node.id, branches[node.id], "   " if last else glyphs.through, glyphs)
+            yield from _branch(node.id, branches[node.id], "   " if last else glyphs.through, glyphs, names)
     if homeless:
         yield [("Between others", "heading")]
-        yield from _branch("", homeless, "", glyphs)
+        yield from _branch("", homeless, "", glyphs, names)
 
 
 def _is_workload(node: FlowNode) -> bool:
     return node.id.endswith("]")
+
+
+def _short_names(nodes: Sequence[FlowNode]) -> dict[str, str]:
+    """Workloads without their kind where that leaves no doubt."""
+    count = Counter((node.namespace, node.name) for node in nodes)
+    return {
+        node.id: f"{node.namespace}/{node.name}"
+        if _is_workload(node) and count[node.namespace, node.name] == 1
+        else node.id
+        for node in nodes
+    }
 
 
 def _heading(node: FlowNode) -> Iterator[Piece]:
@@ -107,9 +119,11 @@ class _Cells(NamedTuple):
     state: State
 
 
-def _branch(home: str, lines: Sequence[Line], lead: str, glyphs: Glyphs) -> Iterator[list[Piece]]:
+def _branch(
+    home: str, lines: Sequence[Line], lead: str, glyphs: Glyphs, names: Mapping[str, str]
+) -> Iterator[list[Piece]]:
     """What is opened to the node first, then what it opens; in each the usual first."""
-    rows = [_cells(home, line, glyphs) for line in sorted(lines, key=lambda line: _order(home, line))]
+    rows = [_cells(home, line, glyphs, names) for line in sorted(lines, key=lambda line: _order(home, line))]
     peers = max(len(row.peer) for row in rows)
     ports = max(len(row.ports) for row in rows)
     counts = max(len(row.seen) for row in rows)
@@ -129,11 +143,11 @@ def _order(home: str, line: Line) -> tuple[object, ...]:
     return (not inward, list(State).index(line.state), line.reason)
 
 
-def _cells(home: str, line: Line, glyphs: Glyphs) -> _Cells:
+def _cells(home: str, line: Line, glyphs: Glyphs, names: Mapping[str, str]) -> _Cells:
     inward = line.destination == home
-    peer = line.source if inward and line.source != home else line.destination
+    peer = names[line.source if inward and line.source != home else line.destination]
     if not home:
-        peer = f"{line.source} {glyphs.to if line.directed else glyphs.both} {line.destination}"
+        peer = f"{names[line.source]} {glyphs.to if line.directed else glyphs.both} {peer}"
     arrow = glyphs.both if not line.directed else glyphs.back if inward and line.source != home else glyphs.to
     words = [line.words] if line.words else []
     if line.midstream:

@@ -252,17 +252,25 @@ def test_text_is_a_tree_for_each_namespace() -> None:
     assert text_of(GRAPH).splitlines() == [
         "Namespace data",
         "└─ db[StatefulSet]  1 pod on n1",
-        "   ├─ ← shop/api[Deployment]  TCP/5432  1",
-        "   └─ ← shop/api[Deployment]  TCP/5433  1  refused",
+        "   ├─ ← shop/api  TCP/5432  1",
+        "   └─ ← shop/api  TCP/5433  1  refused",
         "Namespace shop",
         "├─ api[Deployment]  1 pod on n1",
-        "│  ├─ ← shop/web[Deployment]  TCP/8080  3  2 midstream",
-        "│  ├─ → data/db[StatefulSet]  TCP/5432  1",
-        "│  └─ → data/db[StatefulSet]  TCP/5433  1  refused",
+        "│  ├─ ← shop/web  TCP/8080  3  2 midstream",
+        "│  ├─ → data/db   TCP/5432  1",
+        "│  └─ → data/db   TCP/5433  1  refused",
         "└─ web[Deployment]  2 pods on n1, n2",
         "   ├─ ← external 203.0.113.1  TCP/80    1",
-        "   └─ → shop/api[Deployment]  TCP/8080  3  2 midstream",
+        "   └─ → shop/api              TCP/8080  3  2 midstream",
     ]
+
+
+def test_workloads_of_one_name_are_told_by_their_kind() -> None:
+    twin = pod("web-0", {"app": "other"}, owner="web", kind="StatefulSet")
+    printed = text_of(graph_of([flow(WEB, API, 8080), flow(twin, API, 8080)], inventory([WEB, twin, API])))
+    assert "← shop/web[Deployment]" in printed
+    assert "← shop/web[StatefulSet]" in printed
+    assert "→ shop/api  TCP" in printed
 
 
 def test_a_terminal_without_line_drawing_gets_ascii() -> None:
