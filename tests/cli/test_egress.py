@@ -308,3 +308,9 @@ def test_a_terminal_gets_the_columns_that_fit(shop: Path, sample: Path, columns:
     assert max(map(len, shown)) <= columns
     assert shown[0].split()[-1] == last
     assert "the terminal is too narrow for" in done.stderr
+
+
+def test_the_readme_shows_what_comes_out(netpol: Netpol, shop: Path, sample: Path) -> None:
+    table = netpol("egress", shop, "--cluster", sample / "cluster.yaml").out
+    needs, _, _ = table.partition("\n\n")
+    assert f"```\n{needs}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")
