@@ -65,8 +65,13 @@ def read_cluster(
         reading = LiveReading()
         live = _read_live(choice, reading, asked=LIVE in words)
         inventory = None if choice.paths else _inventory_of(live, reading)
+        if _RESOURCE in reading.missed and not words:
+            # Said already: nothing is known of them, which is not the same as that there are none.
+            sources = ()
     written = [document for word in sources if word != LIVE for document in _documents(word, directory)]
     cluster = cluster_of(choice) if inventory is None else cluster_from(inventory)
+    if not sources:
+        return cluster, None
     return cluster, ExistingRead(sources=sources, policies=_policies(live, written, sources))
 
 
