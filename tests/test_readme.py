@@ -55,7 +55,9 @@ def test_the_files_are_those_that_are_shown(run: tuple[Path, str]) -> None:
     folder, _ = run
     shown = re.findall(r"[├└]── (\S+)", block_after("into one policy per workload"))
     assert shown == sorted(shown, key=lambda name: ("/" not in name, name))
-    assert set(shown) == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    # Of allowlists there are as many as formats: they are shown as one.
+    assert set(shown) == {"allowlists/..." if path.startswith("allowlists/") else path for path in written}
 
 
 def test_the_policy_is_the_one_that_is_shown(run: tuple[Path, str]) -> None:

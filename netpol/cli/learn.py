@@ -28,7 +28,7 @@ def learn(
             "-d",
             "--directory",
             metavar="DIR",
-            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml and summary.json instead of YAML on stdout.",
+            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml, summary.json and allowlists, not YAML on stdout.",
             show_default=False,
         ),
     ] = None,
@@ -117,7 +117,8 @@ def learn(
         sys.stdout.write(to_yaml(result.policies, nodes=result.nodes))
     else:
         leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=result.merged)
-        write_directory(directory, to_files(result.policies, nodes=result.nodes), result.summary, leftovers)
+        policies = to_files(result.policies, nodes=result.nodes)
+        write_directory(directory, policies, result.summary, leftovers, result.allowlists)
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")

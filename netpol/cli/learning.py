@@ -9,9 +9,14 @@ from netpol.cli.existing import read_cluster
 from netpol.cli.existing_json import Laid
 from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
 from netpol.cli.summary import summary_of
+from netpol.dialects.allowlists.formats import FORMATS, files
+from netpol.dialects.allowlists.values import Options as Allowances
+from netpol.egress.needs import needs_of
+from netpol.egress.selection import Selection
 from netpol.graph.admit import admit
 from netpol.graph.label_graph import LabelGraph
 from netpol.graph.selectors import Selectors
+from netpol.names.table import Names
 from netpol.policy.evaluate import Evaluator
 from netpol.policy.existing import Existing, compare
 from netpol.policy.existing_silence import sort_out
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
     from netpol.cli.existing import ExistingRead
     from netpol.cli.observe import ClusterChoice
+    from netpol.graph.admit import Admission
     from netpol.model.flow import Address
     from netpol.model.inventory import Inventory
     from netpol.model.policy import NetworkPolicy
@@ -62,6 +68,8 @@ class Learned:
         policies: What is to be written.
         nodes: Node addresses to names.
         merged: Whether existing policies were looked at.
+        allowlists: Relative paths to the texts of allowlists of what these workloads need outside the cluster; none
+            where no folder is written.
         exit_code: 0, or that of captures that could not be read to their end.
     """
 
@@ -70,6 +78,7 @@ class Learned:
     nodes: Mapping[Address, str]
     scope: Scope
     merged: bool
+    allowlists: Mapping[str, str]
     exit_code: int
 
 
@@ -87,7 +96,8 @@ def learned(wish: Wish) -> Learned:
     choice = replace(wish.options, foreign=today.foreign)
     warn_of_unknown_namespaces(choice.namespaces, known)
     warn_of_unmatched(choice.selector, known)
-    reading = read(wish.captures, known)
+    names = Names() if wish.directory is not None else None
+    reading = read(wish.captures, known, names=names)
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)
     selectors = Selectors(inventory)
@@ -109,8 +119,21 @@ def learned(wish: Wish) -> Learned:
         nodes={address: node.name for node in inventory.nodes for address in node.addresses},
         scope=scope,
         merged=found is not None,
+        allowlists=_allowlists(admission, names, inventory, scope) if names else {},
         exit_code=reading.exit_code,
     )
+
+
+def _allowlists(admission: Admission, names: Names, inventory: Inventory, scope: Scope) -> dict[str, str]:
+    """What the workloads that were asked for need outside, in every format that no reader of manifests takes for one.
+
+    What is YAML is applied to a cluster or is a configuration by itself, and `netpol egress -o` writes it.
+    """
+    asked = frozenset(pod.workload for pod in inventory.pods if not scope.why_not(pod.workload))
+    selection = Selection(system=True, workloads=asked)
+    needs = needs_of(admission.observations, names, inventory, selection=selection).needs
+    formats = {name: form for name, form in FORMATS.items() if form.suffix != ".yaml"}
+    return files(needs, Allowances.of(needs, inventory), formats)
 
 
 def _lay(

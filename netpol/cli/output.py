@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KUSTOMIZATION = "kustomization.yaml"
 SUMMARY = "summary.json"
+ALLOWLISTS = "allowlists"
 MARK = "# Written by netpol: edits are lost when it runs again.\n"
 """First line of the kustomization; policies are known by their label, the summary by its `generator`."""
 
@@ -47,22 +48,29 @@ def write_directory(
     policies: Mapping[str, str],
     summary: Mapping[str, object],
     leftovers: Leftovers = Leftovers(),
+    allowlists: Mapping[str, str] | None = None,
 ) -> None:
     """Writes policies, kustomization and summary below `directory`; says what it deletes and what it finds there.
+
+    Allowlists have no mark of their own, since each has its consumer's syntax: the summary lists them.
 
     Args:
         directory: Is created where it does not exist.
         policies: Relative path to text, `kustomization.yaml` among them.
         summary: Becomes `summary.json`.
         leftovers: What to do with netpol's own files that are not among these.
+        allowlists: Path below `allowlists` to text.
 
     Raises:
         UsageError: A file stands in the way that netpol did not write.
         InputError: The folder cannot be written.
     """
-    files = {**policies, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
+    lists = {f"{ALLOWLISTS}/{path}": text for path, text in (allowlists or {}).items()}
+    summary = {**summary, ALLOWLISTS: sorted(lists)}
+    files = {**policies, **lists, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
     try:
-        _refuse_foreign(directory, files)
+        before = _allowlists_before(directory)
+        _refuse_foreign(directory, [path for path in files if path not in before])
         others = {path: found for path, found in _policies_below(directory) if path not in files}
         stale = [path for path, found in others.items() if all(map(leftovers.asks_about, found))]
         listed = [path for path in (*policies, *others) if path != KUSTOMIZATION and path not in stale]
@@ -71,6 +79,8 @@ def write_directory(
         for path, text in files.items():
             _write(directory / path, text)
         for path in stale if leftovers.prune else ():
+            _delete(directory / path)
+        for path in before - lists.keys():
             _delete(directory / path)
     except OSError as error:
         place = str(error.filename or directory)
@@ -90,6 +100,19 @@ def write_directory(
             f"{changed} policies of an earlier run were written anew from this capture alone: "
             f"--existing {directory} would have kept what else they allowed"
         )
+
+
+def _allowlists_before(directory: Path) -> set[str]:
+    """The allowlists that an earlier run wrote here and that still are: they hold what one capture showed, no more."""
+    try:
+        summary = json.loads((directory / SUMMARY).read_bytes())
+        ours = summary["generator"] == "netpol"
+        listed = [path for path in summary[ALLOWLISTS] if isinstance(path, str)] if ours else []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    # Whoever can write the summary must not have other files deleted.
+    inside = (path for path in listed if path.startswith(f"{ALLOWLISTS}/") and ".." not in Path(path).parts)
+    return {path for path in inside if (directory / path).is_file()}
 
 
 def _refuse_foreign(directory: Path, files: Iterable[str]) -> None:

@@ -44,7 +44,7 @@ LEFT_OUT: Final = "REMARKS.txt"
 """What each file cannot say."""
 
 
-def files(needs: Sequence[Need], options: Options) -> dict[str, str]:
+def files(needs: Sequence[Need], options: Options, formats: Mapping[str, Format] = FORMATS) -> dict[str, str]:
     """Relative paths to texts, sorted; none without needs.
 
     `FORMAT.suffix` for each format; `FORMAT/NAMESPACE/NAME.kind.suffix` for each workload too where the format does not
@@ -57,7 +57,7 @@ def files(needs: Sequence[Need], options: Options) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     said: list[str] = []
-    for name, form in FORMATS.items():
+    for name, form in formats.items():
         whole = form.write(needs, options)
         found[f"{name}{form.suffix}"] = whole.text
         said += [f"{name}: {remark}\n" for remark in whole.remarks]
