@@ -1,8 +1,9 @@
 """A bootstrap of Envoy as a transparent egress proxy: one listener, to which what leaves the cluster is redirected.
 
-For each workload, told by its pods' addresses, TLS on port 443 is let through by its SNI and HTTP on port 80 by its
-Host, both to where Envoy itself resolves the name, so that a forged name gains nothing. What has no certain name, and
-every other port, is let through by original destination. Anything else finds no filter chain, and is closed.
+For each workload, told by its pods' addresses, TLS is let through by its SNI and HTTP by its Host, both to where Envoy
+itself resolves the name, so that a forged name gains nothing: on port 443 and 80, and on any port where the connection
+itself carried the name. What has no certain name, and every other port, is let through by original destination.
+Anything else finds no filter chain, and is closed.
 Envoy takes the most specific block of any chain and does not go back to a wider one when another condition fails: so a
 chain also lists the blocks of other chains that lie inside its own.
 `*.x` stands for any number of labels there: a wildcard of one label cannot be said, and its names are written instead.
@@ -20,6 +21,7 @@ from netpol.dialects.allowlists.values import Allowlist
 from netpol.dialects.block import Noted, to_text
 from netpol.model.cidr import is_strict_subset
 from netpol.model.flow import TCP
+from netpol.model.outside import Grade
 from netpol.model.wildcard import Wildcard
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from netpol.dialects.allowlists.values import Options
     from netpol.dialects.block import Document, Value
     from netpol.model.cidr import Network
+    from netpol.model.host_name import HostName
     from netpol.model.inventory import WorkloadRef
     from netpol.model.outside import Need
     from netpol.model.prefixes import Prefix
@@ -89,20 +92,30 @@ class _Subject:
         Args:
             blocks: By port the blocks of all chains.
         """
-        for port, filters in ((_HTTP, _by_host), (_TLS, _by_sni)):
-            names: list[Value] = [
-                Noted(f"*.{key.parent}" if isinstance(key, Wildcard) else key, entries.graded(key, grade))
-                for key, grade in entries.patterns(need for need in self._named if need.port == port).items()
-            ]
-            if names:
-                match: dict[str, Value] = {"transport_protocol": "tls", "server_names": names} if port == _TLS else {}
-                if blocks.get(port):
-                    match["prefix_ranges"] = [_block(one) for one in (*_EVERYWHERE, *_sorted(blocks[port]))]
-                yield self._chain(f"{self._name}_{port}", port, match, filters(f"{self._name}_{port}", names))
+        for (_, port), own in entries.by_place(self._named):
+            keys = entries.patterns(own)
+            names: list[Value] = [Noted(_name(key), entries.graded(key, grade)) for key, grade in keys.items()]
+            mine = [prefix.network for prefix in self.prefixes.get(port, ())]
+            others = [one for one in _sorted(blocks.get(port, set())) if one not in mine and not _is_inside(one, mine)]
+            if port != _HTTP:
+                match: dict[str, Value] = {"transport_protocol": "tls", "server_names": names}
+                around = [*others, *mine]
+                yield self._chain(
+                    f"{self._name}_{port}_tls",
+                    port,
+                    match | _ranges(around),
+                    [*_by_sni(port), _tcp_proxy(f"{self._name}_{port}_tls", "by_name")],
+                )
+            if port != _TLS:
+                # Not where the workload has addresses of its own on the port: there the protocol may be any.
+                domains = names if port == _HTTP else [*names, *(f"{_name(key)}:{port}" for key in keys)]
+                name = f"{self._name}_{port}_http"
+                match = {"transport_protocol": "raw_buffer"}
+                yield self._chain(name, port, match | _ranges(others), _by_host(name, domains))
         for port, prefixes in self.prefixes.items():
-            own: dict[Network, str] = {prefix.network: self._behind.note(prefix) for prefix in prefixes}
-            inside = {one for one in blocks[port] if any(is_strict_subset(one, outer) for outer in own)} - own.keys()
-            ranges: list[Value] = [Noted(_block(one), note) for one, note in own.items()]
+            noted: dict[Network, str] = {prefix.network: self._behind.note(prefix) for prefix in prefixes}
+            inside = {one for one in blocks[port] if _is_inside(one, noted)} - noted.keys()
+            ranges: list[Value] = [Noted(_block(one), note) for one, note in noted.items()]
             match = {"prefix_ranges": [*ranges, *map(_block, _sorted(inside))]}
             filters_of = [_tcp_proxy(f"{self._name}_{port}", "original_destination")]
             yield self._chain(f"{self._name}_{port}_addresses", port, match, filters_of)
@@ -133,13 +146,13 @@ def _clusters() -> list[Value]:
     ]
 
 
-def _by_sni(name: str, _names: Sequence[Value]) -> list[Value]:
+def _by_sni(port: int) -> list[Value]:
     lookup = _typed(
         "envoy.filters.network.sni_dynamic_forward_proxy",
         "filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
-        {"port_value": _TLS, "dns_cache_config": _CACHE},
+        {"port_value": port, "dns_cache_config": _CACHE},
     )
-    return [lookup, _tcp_proxy(name, "by_name")]
+    return [lookup]
 
 
 def _by_host(name: str, names: Sequence[Value]) -> list[Value]:
@@ -180,7 +193,20 @@ def _typed(name: str, kind: str, config: Document | None = None) -> Document:
 
 
 def _is_told_by_name(need: Need) -> bool:
-    return entries.is_named(need) and need.port in {_HTTP, _TLS}
+    return entries.is_named(need) and (need.grade is Grade.STRONG or need.port in {_HTTP, _TLS})
+
+
+def _name(key: HostName | Wildcard) -> str:
+    return f"*.{key.parent}" if isinstance(key, Wildcard) else key
+
+
+def _is_inside(block: Network, others: Iterable[Network]) -> bool:
+    return any(is_strict_subset(block, outer) for outer in others)
+
+
+def _ranges(blocks: Sequence[Network]) -> dict[str, Value]:
+    """Everywhere, and in these blocks too, which others have."""
+    return {"prefix_ranges": [_block(one) for one in (*_EVERYWHERE, *_sorted(blocks))]} if blocks else {}
 
 
 def _sorted(blocks: Iterable[Network]) -> list[Network]:
