@@ -24,20 +24,24 @@ class Message(NamedTuple):
 
     Attributes:
         cut: The snapshot length cut it; `data` is what there is.
-        client: The two words of the address to which it went.
+        client: The two words of the address to which it went; of a question, from which it came.
+        port: The client's.
     """
 
     data: bytes
     cut: bool
     time: int
     client: tuple[int, int]
+    port: int
 
 
 class Conversations:
-    """The servers' sides of connections from port 53 of one capture."""
+    """One direction of the connections of port 53 of one capture."""
 
-    def __init__(self, sink: NameSink) -> None:
+    def __init__(self, sink: NameSink, *, questions: bool = False) -> None:
+        """Args: questions: it is the clients' direction."""
         self._sink = sink
+        self._questions = questions
         self._streams: Waiting[Key, Stream] = Waiting(_MOST, _MOST_BYTES, lambda stream: stream.size, self._give_up)
 
     def take(self, segments: Iterable[Segment]) -> list[Message]:
@@ -73,7 +77,9 @@ class Conversations:
             if len(stream.data) < end:
                 break
             message = bytes(stream.data[2:known])
-            found.append(Message(message, known < end, segment.time, segment.key.destination))
+            key = segment.key
+            client, port = (key.source, key.source_port) if self._questions else (key.destination, key.destination_port)
+            found.append(Message(message, known < end, segment.time, client, port))
             stream.let_go(end)
         return True
 

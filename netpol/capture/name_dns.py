@@ -29,6 +29,11 @@ TRUNCATED = "DNS answers truncated by the server, to be asked again over TCP"
 CUT = "DNS answers cut by snaplen"
 HELLO_OFFERED = "DNS answers that offer Encrypted Client Hello"
 
+MOST_POINTERS: Final = 16
+"""Pointers that a name is followed through. Servers need one or two."""
+_MOST_LABELS: Final = 1 << 14
+"""Labels that are read in one message, beyond what records that are read in lock step can have."""
+
 _IPV4_HINT, _ECH, _IPV6_HINT = 4, 5, 6
 _FIXED: Final = struct.Struct(">HHIH")
 _HEADER: Final = struct.Struct(">xxHHH")
@@ -75,7 +80,8 @@ def read_response(message: bytes, *, cut: bool) -> Response | str:
     """Reads one message.
 
     Names are compared without regard to case (RFC 4343). A pointer must lead to a place before the run of labels that
-    it ends, as every proper one does ("a prior occurrence", RFC 1035, 4.1.4), so that none can go round in circles.
+    it ends, as every proper one does ("a prior occurrence", RFC 1035, 4.1.4), so that none can go round in circles, and
+    only so many are followed.
 
     Args:
         message: The message, or its captured part.
@@ -102,10 +108,11 @@ def read_response(message: bytes, *, cut: bool) -> Response | str:
 
 
 def _answers(message: bytes, at: int, count: int, remarks: list[str], *, cut: bool) -> tuple[tuple[int, int, int], ...]:
-    records, short = _records(message, at, count)
+    names = Expander(message)
+    records, short = _records(names, message, at, count)
     if short and not cut:
         raise _Useless(MALFORMED)
-    addresses, hides = _addresses(message, records)
+    addresses, hides = _addresses(names, message, records)
     remarks += [CUT] * short + [HELLO_OFFERED] * hides
     return addresses
 
@@ -150,37 +157,70 @@ def _question_name(message: bytes) -> int:
     return at + 1
 
 
-def read_name(message: bytes, at: int) -> tuple[bytes, int]:
-    """A name in wire form, expanded and in lower case, and where what follows it stands."""
-    parts: list[bytes] = []
-    length, behind, run = 1, 0, at
-    while size := _part(message, at, 1)[0]:
-        if size >= _POINTER:
-            target = int.from_bytes(_part(message, at, 2)) & 0x3FFF
-            behind = behind or at + 2
-            if not HEADER <= target < run:
+class Expander:
+    """Expands the names of one message: each place once, and only so many labels in all.
+
+    A message of 64 KiB can hold thousands of names of 127 labels each, which share their bytes.
+    """
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+        self._known: dict[int, tuple[bytes, int, int]] = {}
+        self._labels = 0
+
+    def name(self, at: int) -> tuple[bytes, int]:
+        """A name in wire form, expanded and in lower case, and where what follows it stands."""
+        name, behind, _ = self._entry(at, 0)
+        return name, behind
+
+    def _entry(self, at: int, depth: int) -> tuple[bytes, int, int]:
+        """The same, and how many pointers it has; `depth`: how many led here."""
+        if depth > MOST_POINTERS:
+            raise _Useless(MALFORMED)
+        known = self._known.get(at)
+        if known is None:
+            known = self._known[at] = self._read(at, depth)
+        return known
+
+    def _read(self, run: int, depth: int) -> tuple[bytes, int, int]:
+        message, at = self._message, run
+        while size := _part(message, at, 1)[0]:
+            if size >= _POINTER:
+                target = int.from_bytes(_part(message, at, 2)) & 0x3FFF
+                if not HEADER <= target < run:
+                    raise _Useless(MALFORMED)
+                rest, _, pointers = self._entry(target, depth + 1)
+                name = message[run:at].lower() + rest
+                if len(name) > LONGEST or pointers >= MOST_POINTERS:
+                    raise _Useless(MALFORMED)
+                return name, at + 2, pointers + 1
+            self._labels += 1
+            at += 1 + size
+            if size >= 64 or at + 1 - run > LONGEST or self._labels > _MOST_LABELS:
                 raise _Useless(MALFORMED)
-            at = run = target
-            continue
-        if size >= 64:
+        return message[run : at + 1].lower(), at + 1, 0
+
+    def inside(self, record: _Record, skip: int = 0) -> tuple[bytes, int]:
+        """A name in a record's data. What it lacks is no matter of the snapshot length: the record is all there."""
+        try:
+            name, behind = self.name(record.begin + skip)
+        except _Cut:
+            raise _Useless(MALFORMED) from None
+        if behind > record.end:
             raise _Useless(MALFORMED)
-        length += 1 + size
-        if length > LONGEST:
-            raise _Useless(MALFORMED)
-        parts.append(_part(message, at, 1 + size))
-        at += 1 + size
-    return b"".join(parts).lower() + b"\0", behind or at + 1
+        return name, behind
 
 
-def _records(message: bytes, at: int, count: int) -> tuple[list[_Record], bool]:
+def _records(names: Expander, message: bytes, at: int, count: int) -> tuple[list[_Record], bool]:
     """The records of the answer section of class IN that are all there, and whether some are not."""
-    records = []
+    records: list[_Record] = []
     try:
         for _ in range(count):
-            owner, at = read_name(message, at)
+            owner, at = names.name(at)
             kind, its_class, life, size = _FIXED.unpack(_part(message, at, _FIXED.size))
             at += _FIXED.size
-            _part(message, at, size)
+            if at + size > len(message):
+                return records, True
             if its_class == INTERNET:
                 # The uppermost bit is not used: with it, the answer is not to be kept (RFC 2181, 8).
                 records.append(_Record(owner, kind, life if life <= FOREVER else 0, at, at + size))
@@ -190,16 +230,18 @@ def _records(message: bytes, at: int, count: int) -> tuple[list[_Record], bool]:
     return records, False
 
 
-def _addresses(message: bytes, records: list[_Record]) -> tuple[tuple[tuple[int, int, int], ...], bool]:
+def _addresses(
+    names: Expander, message: bytes, records: list[_Record]
+) -> tuple[tuple[tuple[int, int, int], ...], bool]:
     """The addresses to which the question leads, and whether Encrypted Client Hello is offered there."""
     aliases: dict[bytes, list[tuple[bytes, int]]] = {}
     for record in records:
         if record.kind == CNAME:
-            target, behind = _name_inside(message, record)
+            target, behind = names.inside(record)
             if behind != record.end:
                 raise _Useless(MALFORMED)
             aliases.setdefault(record.owner, []).append((target, record.life))
-    asked = read_name(message, HEADER)[0]
+    asked = names.name(HEADER)[0]
     reached, waiting, life = {asked}, [asked], FOREVER
     while waiting:
         for target, its_life in aliases.get(waiting.pop(), ()):
@@ -210,31 +252,21 @@ def _addresses(message: bytes, records: list[_Record]) -> tuple[tuple[tuple[int,
     found = []
     hides = False
     for record in records:
-        places = list(_places(message, record))
+        places = list(_places(names, message, record))
         if record.owner in reached:
             hides |= any(place is None for place in places)
             found += [(*place, min(life, record.life)) for place in places if place is not None]
     return tuple(found), hides
 
 
-def _name_inside(message: bytes, record: _Record, skip: int = 0) -> tuple[bytes, int]:
-    """A name in a record's data. What it lacks is no matter of the snapshot length: the record is all there."""
-    try:
-        name, behind = read_name(message[: record.end], record.begin + skip)
-    except _Cut:
-        raise _Useless(MALFORMED) from None
-    return name, behind
-
-
-def _places(message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
+def _places(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
     """The addresses in a record; None: the record offers Encrypted Client Hello."""
-    data = message[record.begin : record.end]
     if record.kind == A:
-        yield _ipv4(data)
+        yield _ipv4(message[record.begin : record.end])
     elif record.kind == AAAA:
-        yield _ipv6(data)
+        yield _ipv6(message[record.begin : record.end])
     elif record.kind in {SVCB, HTTPS}:
-        yield from _hints(message, record)
+        yield from _hints(names, message, record)
 
 
 def _ipv4(data: bytes) -> tuple[int, int]:
@@ -249,12 +281,12 @@ def _ipv6(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[:8]), int.from_bytes(data[8:])
 
 
-def _hints(message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
+def _hints(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
     """Service parameters (RFC 9460, 2.2 and 7.3): priority, target, then (key, length, value) with ascending keys."""
     if record.end - record.begin < 2:
         raise _Useless(MALFORMED)
     alias = message[record.begin : record.begin + 2] == b"\0\0"
-    at = _name_inside(message, record, 2)[1]
+    at = names.inside(record, 2)[1]
     latest = -1
     while at < record.end:
         if at + 4 > record.end:

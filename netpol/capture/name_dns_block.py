@@ -372,7 +372,7 @@ def _aliases(m: Messages, rows: Ints, begin: Ints, size: Ints) -> tuple[Mask, Ma
     hops = np.flatnonzero(pointed & (spelled_end > begin))
     run, at = begin[hops].copy(), spelled_end[hops].copy()
     length = at - run
-    for _ in range(_MOST_LABELS):
+    for _ in range(name_dns.MOST_POINTERS):
         if not len(hops):
             break
         target = base[hops] + (fetch(data, at, _SHORT).astype(np.int64) & 0x3FFF)

@@ -6,10 +6,11 @@ Addresses are pairs of 64-bit words, as in an IPv6 address; IPv4 addresses stand
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 MAPPED: Final = 0xFFFF_0000_0000
 """The lower half of ::ffff:0:0."""
+
+
+_ODD: Final = tuple(np.uint64(secrets.randbits(64) | 1) for _ in range(4))
+"""Secret, so that nobody can make exchanges that look like others."""
 
 
 def packed(address: Address) -> tuple[int, int]:
@@ -48,6 +53,15 @@ def wide(addresses: NDArray[np.unsignedinteger]) -> NDArray[np.uint64]:
     return result
 
 
+def exchanges(client: NDArray[np.uint64], port: NDArray[Any], number: NDArray[Any]) -> NDArray[np.uint64]:
+    """uint64[n]: one word for each DNS exchange: uint64[n, 2] client addresses, their ports, the messages' numbers."""
+    mixed: NDArray[np.uint64] = (client[:, 0] * _ODD[0]) ^ (client[:, 1] * _ODD[1])
+    mixed ^= (port.astype(np.uint64) << np.uint64(16) | number.astype(np.uint64)) * _ODD[2]
+    mixed ^= mixed >> np.uint64(31)
+    mixed *= _ODD[3]
+    return mixed ^ mixed >> np.uint64(29)
+
+
 class AnswerOutcome(IntEnum):
     """What a DNS response says about its question."""
 
@@ -71,6 +85,8 @@ class Answers:
         name_size: int64[n], bytes of it, the root's zero included.
         time: int64[n], nanoseconds since the Unix epoch.
         client: uint64[n, 2], who was answered.
+        exchange: uint64[n], mixed from the client, its port and the message's number: the same wherever a message was
+            captured.
         kind: uint16[n], the type that was asked for.
         outcome: uint8[n], an AnswerOutcome.
         message: int64[r], which entry the address belongs to.
@@ -83,6 +99,7 @@ class Answers:
     name_size: Ints
     time: Ints
     client: NDArray[np.uint64]
+    exchange: NDArray[np.uint64]
     kind: NDArray[np.uint16]
     outcome: NDArray[np.uint8]
     message: Ints
@@ -144,8 +161,8 @@ class NameSink(Protocol):
         """ClientHellos and HTTP requests."""
         ...
 
-    def take_questions(self, clients: NDArray[np.uint64]) -> None:
-        """uint64[n, 2]: who asked, once for each question."""
+    def take_questions(self, clients: NDArray[np.uint64], exchange: NDArray[np.uint64], time: Ints) -> None:
+        """Questions: uint64[n, 2], who asked; uint64[n], as in `Answers`; int64[n], packet times."""
         ...
 
     def take_hidden(self, client: tuple[int, int], server: tuple[int, int], protocol: int) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 1024
 _MOST_BYTES: Final = 8 << 20
+_MOST_SEGMENTS: Final = 64
+"""Segments after which waiting is in vain: all there is so far is read again with each of them."""
 _REMEMBERED: Final = 8192
 """Greetings that are known when they are captured again, at another place or because they were sent again."""
 
@@ -40,6 +42,7 @@ class _Opening:
         self.sequence = segment.sequence
         self.stream = Stream(segment.sequence, limit)
         self.time = segment.time
+        self.segments = 0
 
 
 class _Quic:
@@ -85,7 +88,9 @@ class Greetings:
         opening = self._openings.get(segment.key)
         if opening is None:
             return
-        if not opening.stream.add(segment.sequence, segment.data, segment.size):
+        opening.segments += 1
+        fits = opening.stream.add(segment.sequence, segment.data, segment.size)
+        if not fits or opening.segments > _MOST_SEGMENTS:
             self._last_look(segment.key, opening)
             return
         opening.time = max(opening.time, segment.time)

@@ -16,7 +16,7 @@ LONGEST_HEAD: Final = 1 << 14
 _LINE: Final = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ([^ \r\n]{1,8000}) HTTP/1\.[01]\r?\n"
 )
-_HOST: Final = re.compile(rb"\nhost:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+_HOST: Final = re.compile(rb"\nhost:([^\r\n]*)\r?\n", re.IGNORECASE)
 _END: Final = re.compile(rb"\n\r?\n")
 _LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r?\n", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile(rb"https?://(?:[^/@]*@)?([^/?#]*)", re.IGNORECASE)
@@ -67,7 +67,7 @@ def _request(line: re.Match[bytes], fields: bytes, *, whole: bool) -> Request | 
         return Request(_without_port(absolute[1]), Trait.HTTP)
     host = _HOST.search(fields)
     if host:
-        return Request(_without_port(host[1]), Trait.HTTP)
+        return Request(_without_port(host[1].strip(b" \t")), Trait.HTTP)
     return Request(b"", Trait.HTTP) if whole else None
 
 

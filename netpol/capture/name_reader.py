@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.capture.name_conversations import Conversations, Message
+from netpol.capture.name_dns import HEADER
 from netpol.capture.name_dns_block import Messages, read_responses
-from netpol.capture.name_evidence import MAPPED, Answers
+from netpol.capture.name_evidence import MAPPED, Answers, exchanges
 from netpol.capture.name_fragments import Fragments
 from netpol.capture.name_greetings import Greetings
 from netpol.capture.name_segments import DNS_PORT, kinds_of, pick, watched
@@ -34,6 +35,7 @@ _PART: Final = 1 << 15
 _RECENT: Final = 32
 """Segments at the end of a block that are remembered: one may belong behind the start of a stream in the next."""
 _QUESTION = np.dtype([("id", ">u2"), ("flags", ">u2"), ("questions", ">u2")])
+_NUMBER = np.dtype(">u2")
 _FRAGMENTED_TUNNEL = "fragmented tunnel packets, not put together for names"
 
 
@@ -44,6 +46,7 @@ class NameReader:
         self._sink = sink
         self._fragments = Fragments(lambda: sink.count("fragmented packets given up, too many", 1))
         self._conversations = Conversations(sink)
+        self._asking = Conversations(sink, questions=True)
         self._greetings = Greetings(sink)
         self._recent: list[Segment] = []
 
@@ -61,15 +64,18 @@ class NameReader:
             self._take_wholes(self._fragments.take(block.fragments, data, time), time)
         kinds = [(part, kinds_of(part, data)) for part in parts]
         talk: list[tuple[int, Segment]] = []
+        asking: list[tuple[int, Segment]] = []
         openings: list[tuple[int, Segment]] = []
         initials: list[tuple[int, Segment]] = []
         for part, its in kinds:
             if len(its.answers):
                 self._take_datagrams(pick(part, its.answers), data, time)
-            self._take_questions(part, its, data)
+            if len(its.questions):
+                self._take_questions(pick(part, its.questions), data, time)
             self._take_hidden(part, its.hidden)
             for index, events in (
                 (its.conversation, talk),
+                (its.questions_tcp, asking),
                 (its.hellos, openings),
                 (its.requests, openings),
                 (its.initials, initials),
@@ -77,6 +83,7 @@ class NameReader:
                 if len(index):
                     events.extend(pick(part, index).segments(data, time))
         self._take_messages(self._conversations.take(_in_order(talk)))
+        self._take_asked(self._asking.take(_in_order(asking)))
         for segment in _in_order(openings):
             self._greetings.open(segment, self._recent)
         for segment in _in_order(initials):
@@ -90,7 +97,7 @@ class NameReader:
 
     def _take_datagrams(self, its: Picked, data: Bytes, time: Ints) -> None:
         messages = Messages(data, its.at, its.end, its.at + its.size)
-        self._answer(messages, time[its.row], its.destination)
+        self._answer(messages, time[its.row], its.destination, its.destination_port)
 
     def _take_messages(self, messages: Sequence[Message]) -> None:
         """Messages from elsewhere, as if they stood in a block."""
@@ -102,15 +109,18 @@ class NameReader:
         cut = np.array([each.cut for each in messages], np.int64)
         time = np.array([each.time for each in messages], np.int64)
         clients = np.array([each.client for each in messages], np.uint64)
-        self._answer(Messages(data, at, at + sizes, at + sizes + cut), time, clients)
+        ports = np.array([each.port for each in messages], np.uint16)
+        self._answer(Messages(data, at, at + sizes, at + sizes + cut), time, clients, ports)
 
-    def _answer(self, messages: Messages, time: Ints, clients: NDArray[np.uint64]) -> None:
+    def _answer(self, messages: Messages, time: Ints, clients: NDArray[np.uint64], ports: NDArray[np.uint16]) -> None:
         for begin in range(0, len(time), _PART):
             part = slice(begin, begin + _PART)
             its = Messages(messages.data, messages.at[part], messages.end[part], messages.wire_end[part])
-            self._answer_part(its, time[part], clients[part])
+            self._answer_part(its, time[part], clients[part], ports[part])
 
-    def _answer_part(self, messages: Messages, time: Ints, clients: NDArray[np.uint64]) -> None:
+    def _answer_part(
+        self, messages: Messages, time: Ints, clients: NDArray[np.uint64], ports: NDArray[np.uint16]
+    ) -> None:
         found = read_responses(messages)
         for what, count in found.counts.items():
             self._sink.count(what, count)
@@ -118,10 +128,15 @@ class NameReader:
             self._sink.take_answers(
                 Answers(
                     data=messages.data,
-                    name_at=messages.at[found.index] + 12,
+                    name_at=messages.at[found.index] + HEADER,
                     name_size=found.name_size,
                     time=time[found.index],
                     client=clients[found.index],
+                    exchange=exchanges(
+                        clients[found.index],
+                        ports[found.index],
+                        fetch(messages.data, messages.at[found.index], _NUMBER),
+                    ),
                     kind=found.kind,
                     outcome=found.outcome,
                     message=found.message,
@@ -140,18 +155,25 @@ class NameReader:
                 self._sink.count(_FRAGMENTED_TUNNEL, 1)
             elif int.from_bytes(whole.data[:2]) == DNS_PORT:
                 body = whole.data[_UDP_HEADER:]
-                messages.append(Message(body, whole.cut, int(time[whole.row]), whole.destination))
+                port = int.from_bytes(whole.data[2:4])
+                messages.append(Message(body, whole.cut, int(time[whole.row]), whole.destination, port))
         self._take_messages(messages)
 
-    def _take_questions(self, part: Payloads, its: Kinds, data: Bytes) -> None:
-        for index, prefix in ((its.questions, 0), (its.questions_tcp, 2)):
-            if not len(index):
-                continue
-            picked = pick(part, index)
-            fields = fetch(data, picked.at + prefix, _QUESTION)
-            asks = (fields["flags"] & 0x8000 == 0) & (fields["questions"] == 1)
-            asks &= picked.end - picked.at >= prefix + 12
-            self._sink.take_questions(picked.source[asks])
+    def _take_questions(self, its: Picked, data: Bytes, time: Ints) -> None:
+        fields = fetch(data, its.at, _QUESTION)
+        asks = (fields["flags"] & 0x8000 == 0) & (fields["questions"] == 1) & (its.end - its.at >= HEADER)
+        clients, ports = its.source[asks], its.source_port[asks]
+        self._sink.take_questions(clients, exchanges(clients, ports, fields["id"][asks]), time[its.row[asks]])
+
+    def _take_asked(self, messages: Sequence[Message]) -> None:
+        """Questions over TCP."""
+        asked = [each for each in messages if len(each.data) >= HEADER and not each.data[2] & 0x80]
+        if asked:
+            clients = np.array([each.client for each in asked], np.uint64)
+            ports = np.array([each.port for each in asked], np.uint16)
+            numbers = np.array([int.from_bytes(each.data[:2]) for each in asked], np.uint16)
+            time = np.array([each.time for each in asked], np.int64)
+            self._sink.take_questions(clients, exchanges(clients, ports, numbers), time)
 
     def _take_hidden(self, part: Payloads, index: Ints) -> None:
         if not len(index):

@@ -70,8 +70,7 @@ def handshake_of(stream: bytes) -> tuple[bytes, bool] | None:
     Returns:
         The bytes, and whether they are a whole message; None where the stream is no handshake.
     """
-    parts: list[bytes] = []
-    held = 0
+    message = bytearray()
     at = 0
     while at < len(stream):
         header = stream[at : at + _RECORD_HEADER]
@@ -82,21 +81,17 @@ def handshake_of(stream: bytes) -> tuple[bytes, bool] | None:
         size = int.from_bytes(header[3:])
         if not 0 < size <= _LONGEST_RECORD:
             return None
-        parts.append(stream[at + _RECORD_HEADER : at + _RECORD_HEADER + size])
-        held += len(parts[-1])
+        message += stream[at + _RECORD_HEADER : at + _RECORD_HEADER + size]
         at += _RECORD_HEADER + size
-        if held >= _MESSAGE_HEADER and (need := message_size(b"".join(parts))) is not None and held >= need:
+        if (need := message_size(message)) is not None and len(message) >= need:
             break
-    message = b"".join(parts)
     need = message_size(message)
-    if message and message[0] != _CLIENT_HELLO:
+    if (message and message[0] != _CLIENT_HELLO) or (need is not None and need > LONGEST_HELLO):
         return None
-    if need is not None and need > LONGEST_HELLO:
-        return None
-    return message[:need], need is not None and len(message) >= need
+    return bytes(message[:need]), need is not None and len(message) >= need
 
 
-def message_size(message: bytes) -> int | None:
+def message_size(message: bytes | bytearray) -> int | None:
     """Bytes of a handshake message with its header, by what it says; None where too little of it is there."""
     return _MESSAGE_HEADER + int.from_bytes(message[1:4]) if len(message) >= _MESSAGE_HEADER else None
 

@@ -13,6 +13,8 @@ from netpol.capture.views import firsts
 from netpol.model.outside import Grade
 from netpol.names.found import Asked, Candidate, Found, Hidden
 from netpol.names.hidden import way_of_greeting, way_of_port
+from netpol.names.recent import Recent
+from netpol.names.recent import Recent
 from netpol.names.spans import Spans, distinct_names, spans_of
 from netpol.names.texts import NO_NAME, Texts
 from netpol.names.wires import Wires, numbers_of
@@ -111,6 +113,7 @@ class Names:
         self._greetings = Spans(self._limits.greetings, _GREETING_GAP)
         self._asked: dict[tuple[int, int], list[int]] = {}
         self._hidden: dict[tuple[tuple[int, int], tuple[int, int], int, str], None] = {}
+        self._questions, self._answers = Recent(), Recent()
         self._hiding: set[tuple[int, int]] = set()
         self._counts: dict[str, int] = {}
 
@@ -158,9 +161,10 @@ class Names:
         if rows:
             self._let_go(self._greetings.add(_greeting_rows(rows)))
 
-    def take_questions(self, clients: NDArray[np.uint64]) -> None:
+    def take_questions(self, clients: NDArray[np.uint64], exchange: NDArray[np.uint64], time: Ints) -> None:
         """Questions, by who asked."""
-        self._count_clients(clients, np.zeros(len(clients), np.int64))
+        fresh = ~self._questions.again(exchange, time)
+        self._count_clients(clients[fresh], np.zeros(np.count_nonzero(fresh), np.int64))
 
     def take_hidden(self, client: tuple[int, int], server: tuple[int, int], protocol: int) -> None:
         """A client of port 853."""
@@ -257,9 +261,11 @@ class Names:
         return tuple(self._texts.rejected.samples)
 
     def _count_outcomes(self, answers: Answers) -> None:
+        fresh = ~self._answers.again(answers.exchange, answers.time)
+        outcomes = answers.outcome[fresh]
         for outcome, what in _OUTCOMES:
-            self.count(what, int(np.count_nonzero(answers.outcome == outcome)))
-        self._count_clients(answers.client, answers.outcome.astype(np.int64) + 1)
+            self.count(what, int(np.count_nonzero(outcomes == outcome)))
+        self._count_clients(answers.client[fresh], outcomes.astype(np.int64) + 1)
 
     def _count_clients(self, clients: NDArray[np.uint64], what: Ints) -> None:
         """Adds to the counts of each client; `what`: int64[n], which of its counts."""

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netpol.capture import name_dns
-from netpol.capture.name_dns import Response, read_name, read_response
+from netpol.capture.name_dns import Expander, Response, read_response
 from netpol.capture.name_dns_block import Messages, read_responses
 from netpol.capture.name_evidence import AnswerOutcome, packed, unpacked
 from netpol.capture.views import PAD
@@ -211,15 +211,37 @@ def test_what_is_no_answer() -> None:
 
 
 def test_pointers_cannot_go_round() -> None:
-    """Each of many records points to the one before it: the longest chain that proper messages can have."""
+    """Each of many records points to the one before it: only so many pointers are followed."""
     chain = [record(HERE, 16, b"")]
     at = 12 + len(NAME) + 4
     for _ in range(200):
         chain.append(record(struct.pack(">H", 0xC000 | at), 16, b""))
         at += 12
     built = message(NAME, chain)
-    assert read_name(built, at)[0] == NAME
-    agree([built], [0])
+    first = 12 + len(NAME) + 4
+    names = Expander(built)
+    assert names.name(first + 15 * 12)[0] == NAME
+    assert read_response(built, cut=False) == name_dns.MALFORMED
+    agree([built, message(NAME, chain[:16]), message(NAME, chain[:17])], [0, 0, 0])
+
+
+def test_a_message_full_of_long_names_that_share_their_bytes_is_not_read_to_its_end() -> None:
+    deep = wire(".".join(["b"] * 127))
+    owners = [record(struct.pack(">H", 0xC00C + 2 * (each % 100)), 16, b"") for each in range(4000)]
+    cheap = read_response(message(deep, owners), cut=False)
+    assert isinstance(cheap, Response)  # every place was read once
+    spelled = [record(deep, 16, b"") for _ in range(200)]
+    assert read_response(message(deep, spelled), cut=False) == name_dns.MALFORMED
+
+
+def test_aliases_through_many_pointers_agree() -> None:
+    records = [record(HERE, 5, b"\x01a" + HERE)]
+    at = 12 + len(NAME) + 4 + 12
+    for _ in range(30):
+        records.append(record(struct.pack(">H", 0xC000 | at), 5, b"\x01a" + struct.pack(">H", 0xC000 | at)))
+        at += 16
+    for count in (1, 5, 14, 15, 16, 17, 25):
+        agree([message(NAME, [*records[:count], record(HERE, 1, FOUR)])], [0])
 
 
 # The fast reader and the slow one
