@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from netpol.model.endpoint import PodEnd
@@ -29,30 +30,34 @@ class Used:
     """What was learned, for subtracting it from what is allowed."""
 
     def __init__(self, learned: Iterable[Observation]) -> None:
-        self.ports: defaultdict[tuple[str, str], PortMap] = defaultdict(lambda: PortMap.EMPTY)
-        self._at: defaultdict[tuple[str, bool], defaultdict[PortMap, set[Address]]] = defaultdict(
+        self._ports: defaultdict[tuple[str, str], set[tuple[int, int]]] = defaultdict(set)
+        self._at: defaultdict[tuple[str, bool], defaultdict[tuple[int, int], set[Address]]] = defaultdict(
             lambda: defaultdict(set)
         )
         for item in learned:
-            ports = PortMap.of({item.protocol: PortSet.of(item.port)})
+            port = (item.protocol, item.port)
             source, destination = item.source, item.destination
             if isinstance(source, PodEnd) and isinstance(destination, PodEnd):
-                self.ports[str(source), str(destination)] |= ports
+                self._ports[str(source), str(destination)].add(port)
             elif isinstance(source, PodEnd) and not isinstance(destination, PodEnd):
-                self._at[str(source), True][ports].add(destination.address)
+                self._at[str(source), True][port].add(destination.address)
             elif isinstance(destination, PodEnd) and not isinstance(source, PodEnd):
-                self._at[str(destination), False][ports].add(source.address)
+                self._at[str(destination), False][port].add(source.address)
+
+    def ports(self, source: str, destination: str) -> PortMap:
+        """Those between two workloads."""
+        return _port_map(frozenset(self._ports.get((source, destination), ())))
 
     def between(self, workload: str, place: Place, *, outward: bool) -> tuple[PortMap, bool]:
         """The ports that every address of the place was used on, and whether any was."""
         area = addresses_of(place)
-        everywhere, anywhere = PortMap.EMPTY, False
-        for ports, addresses in self._at.get((workload, outward), {}).items():
+        everywhere, anywhere = set(), False
+        for port, addresses in self._at.get((workload, outward), {}).items():
             inside = sum(address in area for address in addresses)
             anywhere = anywhere or bool(inside)
             if inside == area.size:
-                everywhere |= ports
-        return everywhere, anywhere
+                everywhere.add(port)
+        return _port_map(frozenset(everywhere)), anywhere
 
 
 class Unused(NamedTuple):
@@ -75,21 +80,35 @@ def unused_of(pairs: Iterable[Allowed], used: Used, names: Mapping[Address, str]
         names: Node addresses to ids.
     """
     for (source, destination), some in _by_node(pairs, names).items():
-        one = some[0]
-        after = before = PortMap.EMPTY
-        for pair in some:
+        one, *others = some
+        after, before = one.after, one.before
+        for pair in others:
             after, before = after | pair.after, before | pair.before
         if one.source.first is not None:
             spent, partly = used.between(destination, one.source, outward=False)
         elif one.destination.first is not None:
             spent, partly = used.between(source, one.destination, outward=True)
         else:
-            spent = used.ports.get((source, destination), PortMap.EMPTY)
-            partly = bool(spent & after)
-        left = after - spent
-        for state, ports in ((State.NEW, left - before), (State.UNUSED, left & before)):
+            spent = used.ports(source, destination)
+            partly = bool(spent & after) if spent else False
+        for state, ports in _left(after, spent, before):
             if ports:
                 yield Unused(source, destination, state, ports, partly, some)
+
+
+@lru_cache(maxsize=1 << 12)
+def _left(after: PortMap, spent: PortMap, before: PortMap) -> tuple[tuple[State, PortMap], ...]:
+    """Many pairs are alike."""
+    left = after - spent
+    return (State.NEW, left - before), (State.UNUSED, left & before)
+
+
+@lru_cache(maxsize=1 << 12)
+def _port_map(ports: frozenset[tuple[int, int]]) -> PortMap:
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for protocol, port in ports:
+        found[protocol].append(port)
+    return PortMap.of({protocol: PortSet.of(*some) for protocol, some in found.items()})
 
 
 def unused_key(item: Unused) -> tuple[str, str, State]:
