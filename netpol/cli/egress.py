@@ -160,7 +160,7 @@ def egress(
         for piece in render(output.value, needs, terminal):
             sys.stdout.write(piece)
         if terminal.left_out:
-            note(f"the terminal is too narrow for {', '.join(terminal.left_out)}: -o json has all")
+            note(f"the terminal is too narrow for {', '.join(terminal.left_out)}: | less -S shows all")
     else:
         _print_allowlist(output, needs, known, bound)
     for line in account_lines(needs, attempts, names, reading, known.inventory):
@@ -214,4 +214,4 @@ def _print_allowlist(output: Format, needs: Needs, known: Cluster, bound: Bound 
     for remark in written.remarks[:REMARKS_SHOWN]:
         warn(remark)
     if len(written.remarks) > REMARKS_SHOWN:
-        warn(f"and {len(written.remarks) - REMARKS_SHOWN:,} more remarks: learn -d DIR writes them all")
+        warn(f"and {len(written.remarks) - REMARKS_SHOWN:,} more of the kind: -n and -l ask for fewer workloads")

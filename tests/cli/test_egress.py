@@ -314,3 +314,14 @@ def test_the_readme_shows_what_comes_out(netpol: Netpol, shop: Path, sample: Pat
     table = netpol("egress", shop, "--cluster", sample / "cluster.yaml").out
     needs, _, _ = table.partition("\n\n")
     assert f"```\n{needs}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_remarks_of_an_allowlist_are_warnings_and_do_not_flood(netpol: Netpol, tmp_path: Path, pods: Path) -> None:
+    traffic = NamedTraffic()
+    for last in range(1, 21):
+        traffic.tcp(WEB, f"198.51.100.{last}", 443)
+    answer = netpol("egress", traffic.write(tmp_path / "x.pcap"), "--cluster", pods, "-o", "domains")
+    warnings = [line for line in answer.err.splitlines() if line.startswith("netpol: warning: ")]
+    assert "198.51.100.1 " in warnings[0]
+    assert len(warnings) == 11
+    assert warnings[-1].startswith("netpol: warning: and 10 more of the kind")
