@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netpol.model.flow import TCP, UDP
+from netpol.model.tiers import Action, NamedPort, Tier
 from netpol.review.findings import Check, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netpol.model.policy import PolicyPort, Rule
+    from netpol.model.policy import Rule
+    from netpol.model.tiers import TierPort, TierRule
     from netpol.review.findings import Finding
     from netpol.review.scene import Scene
 
@@ -19,8 +21,8 @@ NO_DNS: Final = Check(
     severity=Severity.INFO,
     title="Egress is isolated, and no rule covers DNS",
     meaning="DNS has no exemption: pods with isolated egress cannot resolve names unless a rule of one of their "
-    "policies covers port 53 of some peer, or the port behind a Service's port 53. A pod whose egress is closed "
-    "entirely is no finding.",
+    "policies, or one of the Admin tier that allows, covers port 53 of some peer, or the port behind a Service's port "
+    "53. A pod whose egress is closed entirely is no finding.",
     remedy="Allow UDP/53 and TCP/53 to the cluster's DNS pods, unless the pods use addresses only",
 )
 
@@ -33,6 +35,11 @@ def dns(scene: Scene) -> Iterator[Finding]:
     ports = _Ports(scene)
     isolating = [written for written in scene.written if written.policy.isolates_egress and written.policy.egress]
     resolving = 0
+    for tier in scene.tiers:
+        # What the Admin tier allows, no NetworkPolicy can close.
+        rules = tier.policy.egress if tier.policy.tier is Tier.ADMIN else ()
+        if any(rule.action is Action.ALLOW and ports.cover(rule) for rule in rules):
+            resolving |= scene.chosen(tier.policy.subject)
     for written in isolating:
         if any(ports.cover(rule) for rule in written.policy.egress):
             resolving |= scene.subjects(written.policy)
@@ -57,10 +64,12 @@ class _Ports:
         for group in scene.groups:
             self._names |= {item.name for item in group.ports if item.name and item.port in self._numbers}
 
-    def cover(self, rule: Rule) -> bool:
+    def cover(self, rule: Rule | TierRule) -> bool:
         return not rule.ports or any(self._covers(port) for port in rule.ports)
 
-    def _covers(self, port: PolicyPort) -> bool:
+    def _covers(self, port: TierPort) -> bool:
+        if isinstance(port, NamedPort):
+            return port.name in self._names
         if port.protocol not in {TCP, UDP}:
             return False
         if port.port is None:

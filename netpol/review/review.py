@@ -14,6 +14,8 @@ from netpol.review.openness import ALLOW_ALL, openness
 from netpol.review.peers import MATCHES_NOTHING, peers
 from netpol.review.port_checks import EPHEMERAL, NAMED_PORT, WIDE_RANGE, port_checks
 from netpol.review.subjects import HOST_NETWORK, SELECTS_NO_POD, UNPROTECTED, subjects
+from netpol.review.tier_checks import DOMAINS_UNDECIDED, DOMAINS_UNSUPPORTED, NO_RULES, OWN_NODE, tier_checks
+from netpol.review.tier_order import DENIED_BEFORE, EQUAL_PRIORITY, SHADOWED, tier_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +42,13 @@ CHECKS: Final[tuple[Check, ...]] = (
     UNPROTECTED,
     WIDE_RANGE,
     EPHEMERAL,
+    EQUAL_PRIORITY,
+    SHADOWED,
+    DENIED_BEFORE,
+    NO_RULES,
+    DOMAINS_UNSUPPORTED,
+    DOMAINS_UNDECIDED,
+    OWN_NODE,
 )
 """Everything that can be found. Ids are never reused and never change their meaning."""
 
@@ -55,6 +64,8 @@ _FAMILIES: Final[tuple[Callable[[Scene], Iterator[Finding]], ...]] = (
     containment,
     cilium,
     dns,
+    tier_checks,
+    tier_order,
 )
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netpol.model.labels import LabelSelector, Operator, Requirement
+from netpol.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from netpol.model.policy import BlockPeer, PodPeer
 from netpol.policy.atoms_addresses import bits
 from netpol.policy.classes_pods import present_pods, representative
@@ -25,7 +25,7 @@ from netpol.review.findings import Written, WrittenTier
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from netpol.model.cidr import IPBlock
+    from netpol.model.cidr import AddressSet, IPBlock
     from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Inventory, Pod, WorkloadRef
     from netpol.model.policy import NetworkPolicy, Peer
@@ -159,6 +159,20 @@ class Scene:
                 found |= self.in_namespace(name)
         return found if peer.pod_selector is None else found & self.labelled(peer.pod_selector)
 
+    def chosen(self, peer: PodPeer) -> int:
+        """The pods that a subject or a peer of a cluster-wide policy matches by labels, hostNetwork ones included."""
+        found = 0
+        for name in self.namespaces(EVERYTHING if peer.namespace_selector is None else peer.namespace_selector):
+            found |= self.in_namespace(name)
+        return found if peer.pod_selector is None else found & self.labelled(peer.pod_selector)
+
+    def held_in(self, addresses: AddressSet) -> int:
+        """The pods that hold one of the addresses, those of the host network left out."""
+        found = 0
+        for number, _ in self._held.inside(addresses):
+            found |= 1 << number
+        return found
+
     def matched(self, policy: NetworkPolicy, peers: Sequence[Peer]) -> int:
         """The pods that the peers of a rule mean, by selectors or by address; without peers every pod."""
         if not peers:
@@ -168,13 +182,12 @@ class Scene:
             if isinstance(peer, PodPeer):
                 found |= self.peer_candidates(policy, peer)
             else:
-                for number, _ in self._held.inside(peer.block):
-                    found |= 1 << number
+                found |= self.held_in(peer.block.addresses)
         return found & ~self.host
 
     def pods_inside(self, block: IPBlock) -> Sequence[tuple[int, Pod]]:
         """The running pods whose addresses a block covers, by address, each with its group; once for each address."""
-        return self._held.inside(block)
+        return self._held.inside(block.addresses)
 
     def names(self, groups: int) -> str:
         """The workloads of a set of groups, for a message."""
@@ -194,12 +207,12 @@ class _Held:
             for version in (4, 6)
         }
 
-    def inside(self, block: IPBlock) -> list[tuple[int, Pod]]:
+    def inside(self, addresses: AddressSet) -> list[tuple[int, Pod]]:
         found: list[tuple[int, Pod]] = []
-        for version, ranges in ((4, block.addresses.v4), (6, block.addresses.v6)):
-            addresses = self._addresses[version]
+        for version, ranges in ((4, addresses.v4), (6, addresses.v6)):
+            held = self._addresses[version]
             for first, last in ranges:
-                found += self._holders[version][bisect_left(addresses, first) : bisect_right(addresses, last)]
+                found += self._holders[version][bisect_left(held, first) : bisect_right(held, last)]
         return found
 
 

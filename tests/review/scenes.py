@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from netpol.cluster.documents import Document, documents_in
 from netpol.cluster.manifests import inventory_of
 from netpol.dialects.read import read_policies
-from netpol.review.findings import Written
+from netpol.review.findings import Written, WrittenTier
 from netpol.review.review import review
 from netpol.review.scene import Scene
 
 if TYPE_CHECKING:
     from netpol.model.inventory import Inventory
-    from netpol.review.findings import Finding
+    from netpol.review.findings import AnyWritten, Finding
 
 CLUSTER = """
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: red}}}
@@ -120,19 +120,41 @@ def policy(spec: dict[str, Any], name: str = "p", namespace: str = "shop") -> di
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
+def tier(spec: dict[str, Any], name: str = "t", kind: str = "AdminNetworkPolicy") -> dict[str, Any]:
+    """A cluster-wide policy's manifest, for every pod unless the spec says otherwise."""
+    own: dict[str, Any] = {} if kind.startswith("Baseline") else {"priority": 10}
+    if kind == "ClusterNetworkPolicy":
+        own["tier"] = "Admin"
+    version = "v1alpha2" if kind == "ClusterNetworkPolicy" else "v1alpha1"
+    return {
+        "apiVersion": f"policy.networking.k8s.io/{version}",
+        "kind": kind,
+        "metadata": {"name": "default" if kind.startswith("Baseline") else name},
+        "spec": {"subject": {"namespaces": {}}, **own, **spec},
+    }
+
+
 def written(*manifests: dict[str, Any]) -> tuple[Written, ...]:
-    """The policies through the reader, each the document of its number."""
+    """The NetworkPolicies through the reader, each the document of its number."""
+    return tuple(item for item in written_set(*manifests) if isinstance(item, Written))
+
+
+def written_set(*manifests: dict[str, Any]) -> tuple[AnyWritten, ...]:
+    """The same with the cluster-wide policies."""
     documents = [Document(("p.yaml", f"document {number}"), data) for number, data in enumerate(manifests, start=1)]
+    data = {document.place: document.data for document in documents}
     found = read_policies(documents)
-    return tuple(
-        Written(policy=one, place=document.place, data=document.data)
-        for one, document in zip(found.policies, documents, strict=True)
+    tiers = zip(found.tiers, found.tier_places, strict=True)
+    policies = zip(found.policies, found.places, strict=True)
+    return (
+        *(WrittenTier(policy=one, place=place, data=data[place]) for one, place in tiers),
+        *(Written(policy=one, place=place, data=data[place]) for one, place in policies),
     )
 
 
 def findings(*manifests: dict[str, Any], more: str = "") -> tuple[Finding, ...]:
     """What is found in policies for the small cluster."""
-    return review(Scene(written(*manifests), cluster(more)))
+    return review(Scene(written_set(*manifests), cluster(more)))
 
 
 def found(*manifests: dict[str, Any], more: str = "") -> list[tuple[str, str]]:
