@@ -10,7 +10,7 @@ from netpol.graph.labels import UNSTABLE_KEYS
 from netpol.model.labels import Operator, is_label_key, is_label_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from netpol.model.inventory import Inventory, WorkloadRef
     from netpol.model.labels import LabelSelector, Requirement
@@ -69,15 +69,20 @@ class Population:
         return self.everyone & ~having if negated else having
 
 
-def populations(inventory: Inventory) -> dict[str, Population]:
-    """Per namespace, all pods of the whole time window and all that templates could make."""
+def populations(inventory: Inventory, usable: Callable[[str], bool] = lambda _: True) -> dict[str, Population]:
+    """Per namespace, all pods of the whole time window and all that templates could make.
+
+    Args:
+        inventory: The pods and their templates.
+        usable: Whether selectors may use a label key that lasts.
+    """
     rows: defaultdict[str, set[tuple[WorkloadRef, frozenset[tuple[str, str]], bool, bool]]] = defaultdict(set)
     for pod in inventory.pods:
         finished = pod.workload.kind == BARE and (pod.finished or pod.ended is not None)
-        rows[pod.namespace].add((pod.workload, _lasting(pod.labels), pod.host_network, finished))
+        rows[pod.namespace].add((pod.workload, _lasting(pod.labels, usable), pod.host_network, finished))
     for workload in inventory.workloads.values():
         if workload.template_labels:
-            row = (workload.ref, _lasting(workload.template_labels), workload.host_network, False)
+            row = (workload.ref, _lasting(workload.template_labels, usable), workload.host_network, False)
             rows[workload.ref.namespace].add(row)
     return {namespace: _population(found) for namespace, found in rows.items()}
 
@@ -105,10 +110,10 @@ def _population(found: set[tuple[WorkloadRef, frozenset[tuple[str, str]], bool, 
     return here
 
 
-def _lasting(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+def _lasting(labels: Mapping[str, str], usable: Callable[[str], bool]) -> frozenset[tuple[str, str]]:
     """The labels that can stand in a selector: stable keys in valid syntax."""
     return frozenset(
         (key, value)
         for key, value in labels.items()
-        if key not in UNSTABLE_KEYS and is_label_key(key) and is_label_value(value)
+        if key not in UNSTABLE_KEYS and usable(key) and is_label_key(key) and is_label_value(value)
     )

@@ -32,7 +32,7 @@ from netpol.graph.population import Population, populations
 from netpol.model.labels import LabelSelector, Operator, Requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from netpol.model.inventory import Inventory, WorkloadRef
 
@@ -63,11 +63,17 @@ class Selection:
 
 
 class Selectors:
-    """The selectors of all workloads of a cluster, found when asked for and remembered."""
+    """The selectors of all workloads of a cluster, found when asked for and remembered.
 
-    def __init__(self, inventory: Inventory) -> None:
+    Args:
+        inventory: The workloads and pods.
+        usable: Whether whoever enforces the selectors can match a label key.
+    """
+
+    def __init__(self, inventory: Inventory, usable: Callable[[str], bool] = lambda _: True) -> None:
         self._inventory = inventory
-        self._populations = populations(inventory)
+        self._usable = usable
+        self._populations = populations(inventory, usable)
         self._varied = frozenset[str]().union(*(here.varied_anywhere for here in self._populations.values()))
         self._known: dict[WorkloadRef, Selection] = {}
 
@@ -108,7 +114,9 @@ class Selectors:
         """The owner's spec.selector where it lasts and matches all its pods."""
         known = self._inventory.workloads.get(workload)
         selector = known.selector if known else None
-        if selector is None or selector.keys & UNSTABLE_KEYS or target & ~here.match(selector):
+        if selector is None or selector.keys & UNSTABLE_KEYS or not all(map(self._usable, selector.keys)):
+            return None
+        if target & ~here.match(selector):
             return None
         operators = {requirement.operator for requirement in selector.requirements}
         return None if Operator.NOT_IN in operators or operators <= {Operator.DOES_NOT_EXIST} else selector

@@ -268,3 +268,17 @@ def test_hostile_label_sets_do_not_stall_the_search() -> None:
     found = selection("web", [pod("web-1", mine, owner="web"), *others])
     assert found.naming is Naming.PAIRS
     assert not any(found.selectors[0].matches(item.labels) for item in others)
+
+
+def test_labels_that_the_enforcer_cannot_match_are_not_used() -> None:
+    """Neither by the owner's own selector nor by one that is made."""
+    labels = {"kubernetes.io/name": "web", "app": "web"}
+    pods = [
+        pod("web-1", labels, owner="web"),
+        pod("db-1", {"kubernetes.io/name": "db", "app": "web", "role": "db"}, owner="db"),
+    ]
+    known = inventory(pods, [workload("web", labels, selector={"kubernetes.io/name": "web"})])
+    ref = pods[0].workload
+    assert str(Selectors(known).of(ref).selectors[0]) == "kubernetes.io/name=web"
+    found = Selectors(known, usable=lambda key: not key.startswith("kubernetes.io/")).of(ref)
+    assert [str(selector) for selector in found.selectors] == ["app=web,!role"]
