@@ -8,45 +8,28 @@ agree with.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from netpol.capture import name_dns
-from netpol.capture.name_bytes import same_bytes
+from netpol.capture.name_dns_walk import Messages, Step, behind_owners, spelled_ends, walk_aliases
 from netpol.capture.name_evidence import MAPPED, AnswerOutcome
 from netpol.capture.views import fetch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from netpol.capture.views import Bytes, Ints, Mask
+    from netpol.capture.views import Ints, Mask
 
 _HEADER = np.dtype([("id", ">u2"), ("flags", ">u2"), ("questions", ">u2"), ("answers", ">u2"), ("rest", "V4")])
 _QUESTION = np.dtype([("kind", ">u2"), ("class", ">u2")])
 _RECORD = np.dtype([("kind", ">u2"), ("class", ">u2"), ("life", ">u4"), ("size", ">u2")])
-_SHORT = np.dtype(">u2")
 _WORD, _LONG = np.dtype(">u4"), np.dtype(">u8")
-_POINTERS: Final = 0xC000
-_MOST_LABELS: Final = 128
 _MOST_RECORDS: Final = 64
 """Records of one response that are read in lock step."""
 _FEWEST: Final = 16
 """So few messages are not worth a step."""
-
-
-class Messages(NamedTuple):
-    """Where n DNS messages stand: in `data`, which has PAD bytes behind them, all int64[n].
-
-    Attributes:
-        end: Behind the last captured byte.
-        wire_end: The same on the wire; beyond `end` where the snapshot length cut the message.
-    """
-
-    data: Bytes
-    at: Ints
-    end: Ints
-    wire_end: Ints
 
 
 @dataclass(slots=True)
@@ -116,7 +99,7 @@ class _Work:
     def questions(self) -> None:
         m = self._m
         begin = m.at + name_dns.HEADER
-        at, good = _spelled(m.data, begin)
+        at, good = spelled_ends(m.data, begin)
         size = at + 1 - begin
         # What is cut may still be whole names as far as it goes, or already be none.
         short = at + 1 + _QUESTION.itemsize > m.end
@@ -135,7 +118,7 @@ class _Work:
         m = self._m
         rows = np.flatnonzero(self._left & (self._outcome == AnswerOutcome.ANSWERED))
         asked = m.at[rows] + name_dns.HEADER
-        step = _Step(
+        step = Step(
             rows=rows,
             at=asked + self._name_size[rows] + _QUESTION.itemsize,
             owner=asked,
@@ -147,9 +130,9 @@ class _Work:
             step = self._one_record(step, number)
         self._set_odd(step.rows)
 
-    def _one_record(self, step: _Step, number: int) -> _Step:
+    def _one_record(self, step: Step, number: int) -> Step:
         m = self._m
-        at, same = _behind_owner(m, step)
+        at, same = behind_owners(m, step)
         self._set_odd(step.rows[~same])
         step, at = step.take(same), at[same]
         end = m.end[step.rows]
@@ -168,7 +151,7 @@ class _Work:
         alias = np.flatnonzero((kind == name_dns.CNAME) & ~odd)
         if len(alias):
             its_rows, its_at, its_size = step.rows[alias], begin[alias], size[alias]
-            good, spelled, pointed = _aliases(m, its_rows, its_at, its_size)
+            good, spelled, pointed = walk_aliases(m, its_rows, its_at, its_size)
             bad[alias] |= ~good
             odd[alias] |= pointed
             step.owner[alias] = its_at
@@ -180,8 +163,8 @@ class _Work:
         return step.take(~odd & ~bad & (self._answers[step.rows] > number + 1))
 
     def _without_short(
-        self, step: _Step, short: Mask, fields: Any, size: Ints, begin: Ints
-    ) -> tuple[_Step, Any, Ints, Ints]:
+        self, step: Step, short: Mask, fields: Any, size: Ints, begin: Ints
+    ) -> tuple[Step, Any, Ints, Ints]:
         """Records that are not all there: cut, or malformed."""
         rows = step.rows[short]
         cut = self._cut[rows]
@@ -189,7 +172,7 @@ class _Work:
         self._drop_rows(rows[~cut], name_dns.MALFORMED)
         return step.take(~short), fields[~short], size[~short], begin[~short]
 
-    def _take_addresses(self, step: _Step, kind: Ints, size: Ints, begin: Ints, life: Ints) -> Mask:
+    def _take_addresses(self, step: Step, kind: Ints, size: Ints, begin: Ints, life: Ints) -> Mask:
         """Notes the addresses of A and AAAA records; returns which of them are malformed."""
         data = self._m.data
         bad = np.zeros(len(kind), np.bool_)
@@ -287,123 +270,3 @@ class _Work:
     def _count(self, what: str, count: int | np.intp) -> None:
         if count:
             self._counts[what] = self._counts.get(what, 0) + int(count)
-
-
-class _Step(NamedTuple):
-    """Messages at their next record, all int64[k].
-
-    Attributes:
-        rows: Which messages.
-        at: Where the record starts.
-        owner: Where the name stands that it should be of: the question's, or its last alias's.
-        owner_size: Bytes of that name; 0 where it is not spelled out.
-    """
-
-    rows: Ints
-    at: Ints
-    owner: Ints
-    owner_size: Ints
-
-    def take(self, mask: Mask) -> _Step:
-        return _Step(*(each[mask] for each in self))
-
-    def moved(self, at: Ints) -> _Step:
-        return self._replace(at=at)
-
-
-def _spelled(data: Bytes, begin: Ints) -> tuple[Ints, Mask]:
-    """Where the root of each name stands that is spelled out; False: it is no such name, or longer than 128 labels.
-
-    A name that is short of its root leads to some place behind its message: for the caller to see.
-    """
-    at = begin.copy()
-    good = np.ones(len(at), np.bool_)
-    every = slice(None)
-    rows: slice | Ints = every
-    for number in range(_MOST_LABELS):
-        here = at[rows]
-        size = data.take(here, mode="clip")
-        if not size.any():
-            return at, good
-        bad = size >= 64
-        if bad.any():
-            good[rows] &= ~bad
-            size[bad] = 0
-        at[rows] = here + size + (size != 0)
-        if number and number % 8 == 0:
-            busy = size != 0
-            rows = np.flatnonzero(busy) if rows is every else rows[busy]  # type: ignore[index]
-    good[rows] = False
-    return at, good
-
-
-def _behind_owner(m: Messages, step: _Step) -> tuple[Ints, Mask]:
-    """Where each record's owner ends, and whether it is the name that it should be of, as one of the plain kinds."""
-    first = fetch(m.data, np.minimum(step.at, m.end[step.rows]), _SHORT).astype(np.int64)
-    whole = step.at + 2 <= m.end[step.rows]
-    pointer = first >= _POINTERS
-    same = pointer & (m.at[step.rows] + (first & 0x3FFF) == step.owner)
-    behind = step.at + 2
-    other = np.flatnonzero(~pointer & (step.owner_size > 0))
-    if len(other):
-        size = step.owner_size[other]
-        equal = same_bytes(m.data, step.at[other], step.owner[other], size)
-        behind[other] = step.at[other] + size
-        same[other] = equal & (behind[other] <= m.end[step.rows[other]])
-        whole[other] = True
-    return behind, same & whole
-
-
-def _aliases(m: Messages, rows: Ints, begin: Ints, size: Ints) -> tuple[Mask, Mask, Mask]:
-    """Walks the names in CNAME records.
-
-    Returns:
-        For each whether it is a proper name that fills its record, whether it is spelled out, and whether it is odd: a
-        pointer from its first byte on.
-    """
-    data, base = m.data, m.at[rows]
-    stop = begin + size
-    spelled_end, good = _runs(data, begin, stop)
-    final = data.take(spelled_end, mode="clip")
-    whole = good & (spelled_end < stop)
-    spelled = whole & (final == 0) & (spelled_end + 1 == stop)
-    pointed = whole & (final >= 0xC0) & (spelled_end + 2 == stop)
-    proper = spelled & (stop - begin <= name_dns.LONGEST)
-    hops = np.flatnonzero(pointed & (spelled_end > begin))
-    run, at = begin[hops].copy(), spelled_end[hops].copy()
-    length = at - run
-    for _ in range(name_dns.MOST_POINTERS):
-        if not len(hops):
-            break
-        target = base[hops] + (fetch(data, at, _SHORT).astype(np.int64) & 0x3FFF)
-        behind, good = _runs(data, target, stop[hops])
-        length += behind - target
-        final = data.take(behind, mode="clip")
-        good &= (target >= base[hops] + name_dns.HEADER) & (target < run) & (behind < stop[hops])
-        good &= length + 1 <= name_dns.LONGEST
-        ends = good & (final == 0)
-        proper[hops[ends]] = True
-        # A second pointer must be there with both its bytes.
-        on = good & (final >= 0xC0) & (behind + 2 <= stop[hops])
-        hops, run, at, length = hops[on], target[on], behind[on], length[on]
-    alone = pointed & (spelled_end == begin)
-    return proper | alone, spelled, alone
-
-
-def _runs(data: Bytes, begin: Ints, stop: Ints) -> tuple[Ints, Mask]:
-    """Where each run of labels ends: at a root, at a pointer, or at `stop`; False: at what is neither."""
-    at = begin.copy()
-    good = np.ones(len(at), np.bool_)
-    busy = np.arange(len(at))
-    for _ in range(_MOST_LABELS):
-        here = at[busy]
-        size = data.take(here, mode="clip")
-        label = (size != 0) & (size < 64) & (here < stop[busy])
-        bad = (size >= 64) & (size < 0xC0) & (here < stop[busy])
-        good[busy[bad]] = False
-        busy = busy[label]
-        if not len(busy):
-            return at, good
-        at[busy] += size[label].astype(np.int64) + 1
-    good[busy] = False
-    return at, good

@@ -8,7 +8,8 @@ import numpy as np
 
 from netpol.capture.name_conversations import Conversations, Message
 from netpol.capture.name_dns import HEADER
-from netpol.capture.name_dns_block import Messages, read_responses
+from netpol.capture.name_dns_block import read_responses
+from netpol.capture.name_dns_walk import Messages
 from netpol.capture.name_evidence import MAPPED, Answers, exchanges
 from netpol.capture.name_fragments import Fragments
 from netpol.capture.name_greetings import Greetings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netpol.cli.text import plain
 from netpol.model.outside import Grade
-from netpol.names.table import CUT_HELLO, ENCRYPTED_HELLO, FORGOTTEN, HIDDEN_DNS, NO_SERVER_NAME, PROXY
+from netpol.names.evidence import CUT_HELLO, ENCRYPTED_HELLO, FORGOTTEN, HIDDEN_DNS, NO_SERVER_NAME, PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

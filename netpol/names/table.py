@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from netpol.capture.name_evidence import AnswerOutcome, Trait, packed, unpacked
 from netpol.capture.views import firsts
 from netpol.model.outside import Grade
-from netpol.names.found import Asked, Candidate, Found, Hidden
+from netpol.names.evidence import FORGOTTEN, HIDDEN_DNS, Evidence, door_of, judged
+from netpol.names.found import Asked, Found, Hidden
 from netpol.names.hidden import way_of_greeting, way_of_port
-from netpol.names.recent import Recent
 from netpol.names.recent import Recent
 from netpol.names.spans import Spans, distinct_names, spans_of
 from netpol.names.texts import NO_NAME, Texts
@@ -36,25 +35,10 @@ GRACE: Final = 300 * _SECOND
 """So long after its TTL an address may still be used for its name: programs connect late, and keep what they know."""
 
 LONGEST_LIFE: Final = 86_400
-"""Seconds of a TTL that are believed (RFC 8767 advises a week for those of a cache; captures are shorter)."""
-
-CLOCKS: Final = _SECOND
-"""By how much the clocks of two captures may differ: an answer may seem to come after the connection that used it."""
-
-_NO_TRAITS: Final = Trait(0)
+"""Seconds of a TTL that are believed."""
 
 _GREETING_GAP: Final = _SECOND
 """Greetings further apart are told apart: an address may have changed hands between them."""
-
-_TRAITS_AT, _PORT_BITS = 24, 0xFF_FFFF
-"""A greeting's door: its traits, and below them IP protocol number << 16 and port; the door of an answer is 0."""
-
-ENCRYPTED_HELLO = "Encrypted Client Hello: the name that was seen may be a provider's public name, and hide another"
-NO_SERVER_NAME = "TLS without a server name"
-CUT_HELLO = "a ClientHello was cut or unreadable, so its name was not seen"
-PROXY = "an HTTP proxy: names behind it are not the server's"
-FORGOTTEN = "the oldest DNS answers were forgotten: there were too many"
-HIDDEN_DNS = "DNS was asked over TLS, QUIC or HTTPS, which hides names"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +56,6 @@ class Limits:
     greetings: int = 1 << 16
     clients: int = 1 << 14
     hidden: int = 1 << 12
-
-
-@dataclass(slots=True)
-class _Voices:
-    """What the greetings of one name were like."""
-
-    count: int = 0
-    first: int = _END_OF_TIME
-    last: int = -_END_OF_TIME
-    encrypted: bool = True
-
-    def add(self, row: Rows, *, encrypted: bool) -> None:
-        self.count += int(row["count"])
-        self.first, self.last = min(self.first, int(row["first"])), max(self.last, int(row["last"]))
-        self.encrypted &= encrypted
-
-
-@dataclass(slots=True)
-class _Evidence:
-    """What the captures say about some clients and one server, within the time that was asked for."""
-
-    voices: dict[int, _Voices] = field(default_factory=dict)
-    leases: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
-    agreed: set[int] = field(default_factory=set)
-    traits: Trait = _NO_TRAITS
 
 
 class Names:
@@ -196,32 +155,17 @@ class Names:
             first: Packet time of the earliest connection, nanoseconds since the Unix epoch.
             last: The same of the latest packet.
         """
-        evidence = _Evidence()
-        remarks = set()
         where = packed(server)
         whence = sorted({packed(client) for client in clients})
+        evidence = Evidence(door=door_of(protocol, port), first=first, last=last)
         for client in whence:
-            self._gather(evidence, client, where, (protocol, port), (first, last))
-        candidates = _graded(evidence)
-        result = tuple(
-            sorted((self._candidate(number, *each) for number, each in candidates.items()), key=lambda each: each.name)
-        )
-        sharing = tuple(sorted(self._texts.name(number) for number in evidence.leases if number not in candidates))
-        for trait, remark in (
-            (Trait.ENCRYPTED_HELLO, ENCRYPTED_HELLO),
-            (Trait.CUT, CUT_HELLO),
-            (Trait.PROXY, PROXY),
-        ):
-            if trait in evidence.traits:
-                remarks.add(remark)
-        if not all(each.grade is Grade.STRONG for each in result) or not result:
-            if not self._hiding.isdisjoint(whence):
-                remarks.add(HIDDEN_DNS)
-            if self._leases.forgotten:
-                remarks.add(FORGOTTEN)
-            if Trait.TLS in evidence.traits and not evidence.voices:
-                remarks.add(NO_SERVER_NAME)
-        return Found(candidates=result, sharing=sharing, remarks=tuple(sorted(remarks)))
+            evidence.add(self._leases.between(client, where), self._greetings.between(client, where))
+        candidates, sharing = judged(evidence, self._texts)
+        remarks = evidence.remarks()
+        if not candidates or any(each.grade is not Grade.STRONG for each in candidates):
+            remarks += [HIDDEN_DNS] * (not self._hiding.isdisjoint(whence))
+            remarks += [FORGOTTEN] * bool(self._leases.forgotten)
+        return Found(candidates=candidates, sharing=sharing, remarks=tuple(sorted(remarks)))
 
     @property
     def hidden(self) -> tuple[Hidden, ...]:
@@ -294,46 +238,6 @@ class Names:
         if some_forgotten:
             self._texts.keep(distinct_names(self._leases, self._greetings).tolist())
 
-    def _gather(
-        self,
-        evidence: _Evidence,
-        client: tuple[int, int],
-        server: tuple[int, int],
-        door: tuple[int, int],
-        during: tuple[int, int],
-    ) -> None:
-        first, last = during
-        leases: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for row in self._leases.between(client, server):
-            begin, end = int(row["first"]) - CLOCKS, int(row["last"])
-            if begin <= last and end >= first:
-                leases[int(row["name"])].append((begin, end))
-        for row in self._greetings.between(client, server):
-            its_door = int(row["door"])
-            if its_door & _PORT_BITS != door[0] << 16 | door[1] or row["first"] > last or row["last"] < first:
-                continue
-            traits = Trait(its_door >> _TRAITS_AT)
-            evidence.traits |= traits
-            number = int(row["name"])
-            if number < 0:
-                continue
-            evidence.voices.setdefault(number, _Voices()).add(row, encrypted=Trait.ENCRYPTED_HELLO in traits)
-            if any(begin <= row["last"] and end >= row["first"] for begin, end in leases.get(number, ())):
-                evidence.agreed.add(number)
-        for number, spans in leases.items():
-            evidence.leases[number] += spans
-
-    def _candidate(self, number: int, grade: Grade, voices: _Voices | None, spans: list[tuple[int, int]]) -> Candidate:
-        begins = [begin + CLOCKS for begin, _ in spans] + ([voices.first] if voices else [])
-        ends = [end for _, end in spans] + ([voices.last] if voices else [])
-        return Candidate(
-            name=self._texts.name(number),
-            grade=grade,
-            handshakes=voices.count if voices else 0,
-            first=min(begins),
-            last=max(ends),
-        )
-
 
 _OUTCOMES: Final = (
     (AnswerOutcome.ANSWERED, "DNS answers"),
@@ -341,22 +245,6 @@ _OUTCOMES: Final = (
     (AnswerOutcome.NO_NAME, "DNS answers that there is no such name"),
     (AnswerOutcome.FAILED, "DNS answers that failed"),
 )
-
-
-def _graded(evidence: _Evidence) -> dict[int, tuple[Grade, _Voices | None, list[tuple[int, int]]]]:
-    """The names that count, by number."""
-    leases, voices = evidence.leases, evidence.voices
-    result: dict[int, tuple[Grade, _Voices | None, list[tuple[int, int]]]] = {}
-    for number, voice in voices.items():
-        spans = leases.get(number, [])
-        if not voice.encrypted:
-            result[number] = Grade.STRONG if number in evidence.agreed else Grade.MEDIUM, voice, spans
-        elif spans:
-            result[number] = Grade.MEDIUM, voice, spans
-    if not result:
-        grade = Grade.MEDIUM if len(leases) == 1 else Grade.AMBIGUOUS
-        result = {number: (grade, voices.get(number), spans) for number, spans in leases.items()}
-    return result or {number: (Grade.AMBIGUOUS, voice, []) for number, voice in voices.items()}
 
 
 def _tallied(clients: NDArray[np.uint64], what: Ints) -> Iterator[tuple[tuple[int, int], int, int]]:
@@ -388,7 +276,7 @@ def _greeting_rows(rows: list[tuple[Greeting, int]]) -> Rows:
         client=np.array([each.client for each, _ in rows], np.uint64),
         server=np.array([each.server for each, _ in rows], np.uint64),
         name=np.array([number for _, number in rows], np.int64),
-        door=np.array([each.traits << _TRAITS_AT | each.protocol << 16 | each.port for each, _ in rows], np.uint32),
+        door=np.array([door_of(each.protocol, each.port, each.traits) for each, _ in rows], np.uint32),
     )
 
 

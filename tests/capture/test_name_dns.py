@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from netpol.capture import name_dns
 from netpol.capture.name_dns import Expander, Response, read_response
-from netpol.capture.name_dns_block import Messages, read_responses
+from netpol.capture.name_dns_block import read_responses
+from netpol.capture.name_dns_walk import Messages
 from netpol.capture.name_evidence import AnswerOutcome, packed, unpacked
 from netpol.capture.views import PAD
 
