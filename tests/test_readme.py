@@ -71,6 +71,20 @@ def test_the_account_is_the_one_that_is_shown(run: tuple[Path, str]) -> None:
     assert account == block_after("and says on stderr")
 
 
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("prints a tree for each namespace", ["-n", "data"]),
+        ("with `--state allowed-used`", ["-o", "mermaid", "--state", "allowed-used"]),
+    ],
+    ids=["tree", "mermaid"],
+)
+def test_the_graph_is_the_one_that_is_shown(before: str, words: list[str]) -> None:
+    files = [str(ROOT / "captures" / "shop"), "--cluster", str(ROOT / "samples" / "shop" / "cluster.yaml")]
+    result = CliRunner().invoke(program(), ["graph", *files, *words])
+    assert result.stdout == block_after(before)
+
+
 @pytest.mark.parametrize("command", sorted({shlex.split(command)[1] for command in commands()}))
 def test_every_command_that_is_shown_exists(command: str) -> None:
     result = CliRunner().invoke(program(), [command, "--help"])
