@@ -2,8 +2,8 @@
 
 On purpose means that a policy isolates an end and a rule of it lets the connection pass; between ends that nothing
 isolates everything is allowed, and says nothing about anybody's intentions. Worked out by the exact engine between
-workloads and between workloads and addresses outside; a range of addresses that today's policies do not tell apart
-counts as used on a port when one of its addresses was. Replicas among themselves are left out, and so are hostNetwork
+workloads and between workloads and addresses outside; addresses that today's policies do not tell apart count as used
+on a port when one of them was. Replicas among themselves are left out, and so are hostNetwork
 pods, which are their node's address.
 
 Beside each stands what becomes of it once the learned policies are applied. Policies only ever add to each other: what
@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,9 +26,10 @@ from netpol.policy.classes import Partition, Side
 from netpol.policy.connectivity import Connectivity
 from netpol.policy.connectivity_places import Places
 from netpol.policy.connectivity_rows import Rows
+from netpol.policy.existing_beyond import Beyond, area_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from netpol.model.tiers import Policy
     from netpol.policy.connectivity_places import Place
     from netpol.policy.connectivity_rows import CodedRow
+    from netpol.policy.existing_beyond import BeyondRow
     from netpol.policy.existing_rules import RuleBook, RuleKey
     from netpol.policy.existing_watch import Contact
     from netpol.policy.verdict import Way
@@ -154,9 +154,9 @@ class _Finder:
             return code
 
         self._rows = Rows(self.places, codes)
-        self._ranges = _Ranges(sets.today, inventory, self._numbers, self._isolated)
+        self._beyond = Beyond(sets.today, inventory, self._numbers, self._isolated)
         self._later = (after, result)
-        self._parts: dict[str, NDArray[np.intp]] = {}
+        self._parts: dict[int, NDArray[np.intp]] = {}
 
     def _isolated(self, partition: Partition) -> dict[Way, NDArray[np.bool_]]:
         """bool[classes]: whether an existing NetworkPolicy isolates the class."""
@@ -198,60 +198,58 @@ class _Finder:
                 )
 
     def _outside(self, position: int) -> Iterator[Open]:
-        for row in self._ranges.rows.outside(position):
-            there = not row.destination.members
-            place, beyond = (row.source, row.destination) if there else (row.destination, row.source)
-            pod = place.members[0].pod
-            used = self._seen.outside(pod.workload, "egress" if there else "ingress", _area(beyond.text))
-            unseen = self._number(row.code) - used
-            if unseen:
-                after, kept, keeping = self._later_outside(place, beyond, unseen, there=there)
-                source, destination = (pod, _first(beyond)) if there else (_first(beyond), pod)
-                yield Open(
-                    source=row.source.text,
-                    destination=row.destination.text,
-                    ports=unseen,
-                    declared=PortMap.EMPTY if there else unseen & _declared(place),
-                    closed=unseen - after,
-                    kept_open=kept,
-                    rules=self._rules(source, destination, unseen),
-                    keeping=keeping,
-                )
+        for row in self._beyond.of(position):
+            pod, area = row.place.members[0].pod, self._beyond.areas[row.area]
+            address = next(area.ranges())[0]
+            unseen = self._numbers[row.code] - self._seen.outside(pod.workload, row.way, area)
+            if not unseen:
+                continue
+            after, kept, keeping = self._later_outside(row, unseen)
+            there = row.way == "egress"
+            source, destination = (pod, address) if there else (address, pod)
+            ends = (row.place.text, area_text(area)) if there else (area_text(area), row.place.text)
+            yield Open(
+                source=ends[0],
+                destination=ends[1],
+                ports=unseen,
+                declared=PortMap.EMPTY if there else unseen & _declared(row.place),
+                closed=unseen - after,
+                kept_open=kept,
+                rules=self._rules(source, destination, unseen),
+                keeping=keeping,
+            )
 
-    def _later_outside(
-        self, place: Place, beyond: Place, unseen: PortMap, *, there: bool
-    ) -> tuple[PortMap, PortMap, tuple[RuleKey, ...]]:
-        """Of the ports, those that stay allowed with any address of the range, and those that others keep open."""
-        partition = self.places.partition
-        numbers = [partition.member_of(member.pod) for member in place.members]
+    def _later_outside(self, row: BeyondRow, unseen: PortMap) -> tuple[PortMap, PortMap, tuple[RuleKey, ...]]:
+        """Of the ports, those that stay allowed with any of the addresses, and those that others keep open."""
+        partition, there = self.places.partition, row.way == "egress"
+        numbers = [partition.member_of(member.pod) for member in row.place.members]
         classes = np.unique(partition.class_of[[number for number in numbers if number is not None]]).astype(np.intp)
-        parts = self._parts_of(beyond.text)
-        ends = (classes, parts) if there else (parts, classes)
-        after, ours = (connectivity.matrix(*ends) for connectivity in self._later)
+        parts = self._parts_of(row.area)
+        after, ours = (
+            connectivity.matrix(classes, parts) if there else connectivity.matrix(parts, classes).T
+            for connectivity in self._later
+        )
         stays, kept = PortMap.EMPTY, PortMap.EMPTY
         keeping: set[RuleKey] = set()
+        pod = row.place.members[0].pod
         for i, j in np.ndindex(after.shape):
             open_here = unseen & self._numbers[int(after[i, j])]
             kept_here = open_here - self._numbers[int(ours[i, j])]
             stays, kept = stays | open_here, kept | kept_here
             if kept_here:
-                address = next(
-                    (
-                        partition.outside[int(parts[j if there else i]) - partition.pod_classes] & _area(beyond.text)
-                    ).ranges()
-                )[0]
-                pod = place.members[0].pod
+                part = partition.outside[int(parts[j]) - partition.pod_classes] & self._beyond.areas[row.area]
+                address = next(part.ranges())[0]
                 source, destination = (pod, address) if there else (address, pod)
                 keeping.update(self._keeping(source, destination, kept_here))
         return stays, kept, tuple(sorted(keeping))
 
-    def _parts_of(self, text: str) -> NDArray[np.intp]:
-        """The classes of addresses that all policies together divide a range into."""
-        if text not in self._parts:
-            partition = self.places.partition
-            found = [number for number, some in enumerate(partition.outside) if some & _area(text)]
-            self._parts[text] = np.array(found, np.intp) + partition.pod_classes
-        return self._parts[text]
+    def _parts_of(self, area: int) -> NDArray[np.intp]:
+        """The classes of addresses that all policies together divide an area into."""
+        if area not in self._parts:
+            partition, wanted = self.places.partition, self._beyond.areas[area]
+            found = [number for number, some in enumerate(partition.outside) if some & wanted]
+            self._parts[area] = np.array(found, np.intp) + partition.pod_classes
+        return self._parts[area]
 
     def _number(self, code: int) -> PortMap:
         return self._numbers[code & ((1 << _BITS) - 1)]
@@ -278,34 +276,6 @@ class _Finder:
         return tuple(found)
 
 
-class _Ranges:
-    """Rows between workloads and the ranges of addresses that today's policies tell apart."""
-
-    def __init__(
-        self,
-        today: tuple[Policy, ...],
-        inventory: Inventory,
-        numbers: PortNumbers,
-        isolated_of: Callable[[Partition], dict[Way, NDArray[np.bool_]]],
-    ) -> None:
-        partition = Partition([Side(policies=today, inventory=inventory)])
-        connectivity = Connectivity(partition, 0, numbers)
-        isolated = isolated_of(partition)
-
-        def codes(sources: NDArray[np.intp], destinations: NDArray[np.intp]) -> NDArray[np.int64]:
-            code = connectivity.matrix(sources, destinations).astype(np.int64)
-            code[~(isolated["egress"][sources][:, None] | isolated["ingress"][destinations][None, :])] = 0
-            return code
-
-        self.rows = Rows(Places(partition), codes)
-
-
-def _first(place: Place) -> Address:
-    if place.first is None:  # pragma: no cover - asked of ranges alone
-        raise ValueError(place.text)
-    return place.first
-
-
 def _declared(place: Place) -> PortMap:
     return _port_map((port.protocol, port.port) for member in place.members for port in member.pod.ports)
 
@@ -316,12 +286,3 @@ def _port_map(ports: Iterable[tuple[int, int]]) -> PortMap:
         found[protocol].append(port)
     by_protocol: Mapping[int, PortSet] = {protocol: PortSet.of(*numbers) for protocol, numbers in found.items()}
     return PortMap.of(by_protocol)
-
-
-@lru_cache(1 << 14)
-def _area(text: str) -> AddressSet:
-    """The addresses of a place, from the text that names them: a CIDR or `first-last`."""
-    if "/" in text:
-        return AddressSet.of(text)
-    first, _, last = text.partition("-")
-    return AddressSet.of((ip_address(first), ip_address(last)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +17,11 @@ from netpol.model.flow import SCTP, TCP, UDP, Direction, Outcome
 from netpol.model.labels import LabelSelector
 from netpol.model.policy import BlockPeer, NetworkPolicy, PodPeer, PolicyPort, Rule
 from netpol.model.ports import PortMap, PortSet
+from netpol.policy import existing_beyond
 from netpol.policy.classes_pods import present_pods
 from netpol.policy.evaluate import Evaluator
 from netpol.policy.existing import Comparison, Existing, compare
+from netpol.policy.existing_beyond import area_text
 from netpol.policy.existing_open import Books, Sets, allowed_unseen
 from netpol.policy.existing_rules import RuleBook, RuleKey
 from netpol.policy.existing_silence import sort_out
@@ -146,6 +149,11 @@ def test_an_address_of_a_range_uses_the_range_on_that_port() -> None:
     assert unseen.ports == ports(444)
 
 
+def test_of_many_ranges_the_first_are_spelled_out() -> None:
+    area = AddressSet.of(*(f"192.0.2.{number}/32" for number in (1, 3, 5, 7, 9, 11)), "10.0.0.1")
+    assert area_text(area) == "10.0.0.1/32, 192.0.2.1/32, 192.0.2.3/32, 192.0.2.5/32 and 3 more ranges"
+
+
 def test_the_use_of_each_rule_and_of_its_parts() -> None:
     rules = (allow("web", "db", port=8080), allow("web", port=9090), allow("db", port=7))
     found, _, _ = lay(
@@ -224,7 +232,8 @@ def test_what_is_open_is_what_the_judge_allows(
     contacts = [Contact(one, other, TCP, 80, used=1) for one, other in used]
     books = Books(today=RuleBook(today, here), foreign=RuleBook(today, here), result=RuleBook(result, here))
     sets = Sets(today=today, after=(*today, *result), result=result)
-    found = {(row.source, row.destination): row for row in allowed_unseen(sets, books, contacts, here)}
+    with patch.object(existing_beyond, "SHOWN", 1000):
+        found = {(row.source, row.destination): row for row in allowed_unseen(sets, books, contacts, here)}
     judges = [Evaluator(some, here) for some in (today, (*today, *result), result)]
     seen = {(one.uid, other.uid) for one, other in used}
     ends = [*pods, *map(ip_address, OUTSIDE)]
@@ -277,10 +286,14 @@ def find(found: Any, source: Any, destination: Any) -> Any:
 
 def covers(text: str, end: Any) -> bool:
     if hasattr(end, "uid"):
-        return text == str(end.workload)
+        return bool(text == str(end.workload))
     if "[" in text:
         return False
+    return any(end in spelled(part) for part in text.split(", "))
+
+
+def spelled(text: str) -> AddressSet:
     if "/" in text:
-        return end in IPBlock.parse(text).addresses
+        return AddressSet.of(text)
     first, last = map(ip_address, text.split("-"))
-    return end in AddressSet.of((first, last))
+    return AddressSet.of((first, last))
