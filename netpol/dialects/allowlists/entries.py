@@ -80,6 +80,11 @@ def by_place(needs: Iterable[Need]) -> list[tuple[Place, list[Need]]]:
     return sorted(found.items())
 
 
+def evidence(need: Need) -> str:
+    """What is known of the other end, for a comment: `api.example.com (strong)`."""
+    return f"{need.name} ({need.grade.label})" if need.name is not None else "no name known"
+
+
 def named_groups(needs: Iterable[Need]) -> list[tuple[tuple[Place, ...], list[Need]]]:
     """The needs whose names may be written, by the (protocol, port) pairs on which their pattern was used."""
     used: defaultdict[HostName | Wildcard, set[Place]] = defaultdict(set)

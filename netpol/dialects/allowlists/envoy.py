@@ -12,7 +12,7 @@ chain also lists the blocks of other chains that lie inside its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
 from netpol.dialects.allowlists import entries
@@ -42,6 +42,8 @@ LISTEN: Final = 15001
 _LONGEST: Final = 100
 _HTTP, _TLS = 80, 443
 _TYPES: Final = "type.googleapis.com/envoy.extensions"
+_RESERVED: Final = IPv4Address("240.0.0.1")
+"""The first of addresses that nobody has (RFC 1112, 4)."""
 _EVERYWHERE: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _CACHE: Final[Document] = {"name": "outside", "dns_lookup_family": "V4_PREFERRED"}
 
@@ -51,15 +53,15 @@ def envoy(needs: Sequence[Need], options: Options) -> Allowlist:
     ordered, remarks = entries.left_out(entries.in_order(needs), _not_tcp)
     ordered, more = entries.without_single_labels(ordered, "Envoy's `*` is any number of labels")
     remarks += more + entries.open_ended(ordered)
-    known = [need for need in ordered if options.sources.get(need.workload)]
     blocks: defaultdict[int, set[Network]] = defaultdict(set)
-    subjects = [_Subject(workload, own, options, remarks) for workload, own in entries.by_workload(known)]
+    subjects = [
+        _Subject(workload, own, _sources(workload, number, options, remarks), options, remarks)
+        for number, (workload, own) in enumerate(entries.by_workload(ordered))
+    ]
     for subject in subjects:
         for port, prefixes in subject.prefixes.items():
             blocks[port].update(prefix.network for prefix in prefixes)
     chains: list[Value] = [chain for subject in subjects for chain in subject.chains(blocks)]
-    left_out = {need.workload for need in ordered if not options.sources.get(need.workload)}
-    remarks += (f"{workload} is left out: no address of its pods is known" for workload in left_out)
     if not chains:
         return Allowlist(text="", remarks=entries.final(remarks))
     text = to_text({"static_resources": {"listeners": [_listener(chains)], "clusters": _clusters()}})
@@ -73,10 +75,12 @@ class _Subject:
         prefixes: By port what is let through by address.
     """
 
-    def __init__(self, workload: WorkloadRef, needs: Sequence[Need], options: Options, remarks: list[str]) -> None:
+    def __init__(
+        self, workload: WorkloadRef, needs: Sequence[Need], sources: list[Value], options: Options, remarks: list[str]
+    ) -> None:
         self._workload = workload
         self._name = word(workload, _LONGEST)
-        self._sources: list[Value] = [_range(str(one), one.max_prefixlen) for one in options.sources[workload]]
+        self._sources = sources
         self._named = [need for need in needs if _is_told_by_name(need)]
         others = [need for need in needs if not _is_told_by_name(need)]
         remarks += entries.shared(others)
@@ -123,6 +127,16 @@ class _Subject:
     def _chain(self, name: str, port: int, match: Document, filters: Sequence[Value]) -> Value:
         match = {"source_prefix_ranges": self._sources, "destination_port": port, **match}
         return Noted({"name": name, "filter_chain_match": match, "filters": filters}, str(self._workload))
+
+
+def _sources(workload: WorkloadRef, number: int, options: Options, remarks: list[str]) -> list[Value]:
+    """Whose connections they are: no range at all would be everyone, and chains of two workloads must differ."""
+    known = options.sources.get(workload, ())
+    if known:
+        return [_range(str(one), one.max_prefixlen) for one in known]
+    nobody = str(_RESERVED + number)
+    remarks.append(f"{workload}: no address of its pods is known: put it in the place of {nobody}, which is nobody's")
+    return [Noted(_range(nobody, 32), "nobody: no address of its pods is known")]
 
 
 def _listener(chains: list[Value]) -> Document:

@@ -48,9 +48,7 @@ def nftables(needs: Sequence[Need], options: Options) -> Allowlist:
     for workload, own in entries.by_workload(needs):
         name = word(workload, LONGEST_NFT)
         for version, found in _entries(workload, own, options, remarks).items():
-            sources = _sources(workload, version, options, remarks)
-            if not sources:
-                continue
+            sources = _sources(workload, version, options, remarks, f"{name}_src{version}")
             family, kind = _FAMILY[version]
             sets += _nft_set(f"{name}_src{version}", kind, [(source, "") for source in sources])
             elements = [(f"{prefix.network} . {protocol} . {port}", note) for prefix, protocol, port, note in found]
@@ -70,37 +68,35 @@ def ipset(needs: Sequence[Need], options: Options) -> Allowlist:
     lines: list[str] = []
     for workload, own in entries.by_workload(needs):
         for version, found in _entries(workload, own, options, remarks).items():
-            sources = _sources(workload, version, options, remarks)
-            if not sources:
-                continue
             name = _ipset_name(workload, version)
+            sources = _sources(workload, version, options, remarks, f"{name}-src")
             family = "inet" if version == 4 else "inet6"
             lines += [f"create {name}-src hash:ip family {family}{_room(len(sources))}", f"flush {name}-src"]
             lines += [f"add {name}-src {source}" for source in sources]
             lines += [f"create {name}-dst hash:net,port family {family}{_room(len(found))}", f"flush {name}-dst"]
-            lines += [
-                f"add {name}-dst {prefix.network},{protocol_name(protocol).lower()}:{port}"
-                for prefix, protocol, port, _ in found
-            ]
+            for prefix, protocol, port, note in found:
+                lines.append(f"# {note}")
+                lines.append(f"add {name}-dst {prefix.network},{protocol_name(protocol).lower()}:{port}")
     return Allowlist(text="".join(f"{line}\n" for line in lines), remarks=entries.final(remarks))
 
 
-def iptables(needs: Sequence[Need], options: Options) -> Allowlist:
+def iptables(needs: Sequence[Need], options: Options) -> Allowlist:  # noqa: ARG001 - every writer takes both
     """One chain for `iptables-restore --noflush` and `ip6tables-restore --noflush`, which both take their own lines."""
-    remarks: list[str] = []
     rules: list[str] = []
     for workload, own in entries.by_workload(needs):
         for version in sorted({address.version for need in own for address in need.addresses}):
-            if not _sources(workload, version, options, remarks):
-                continue
             name = _ipset_name(workload, version)
+            names = entries.some(
+                entries.evidence(need) for need in own if any(one.version == version for one in need.addresses)
+            )
+            rules.append(f"# {names}")
             rules.append(
                 f"-{version} -A {CHAIN} -m set --match-set {name}-src src -m set --match-set {name}-dst dst,dst "
                 f'-m comment --comment "{_comment(workload)}" -j ACCEPT'
             )
     head = "# Jump to the chain for what leaves the cluster, before masquerading, and drop what comes back.\n"
     text = "".join(f"{line}\n" for line in ("*filter", f":{CHAIN} - [0:0]", *rules, "COMMIT"))
-    return Allowlist(text=head + text, remarks=entries.final(remarks))
+    return Allowlist(text=head + text)
 
 
 def _entries(
@@ -117,10 +113,10 @@ def _entries(
     return dict(sorted(found.items()))
 
 
-def _sources(workload: WorkloadRef, version: int, options: Options, remarks: list[str]) -> list[str]:
+def _sources(workload: WorkloadRef, version: int, options: Options, remarks: list[str], name: str) -> list[str]:
     found = [str(source) for source in options.sources.get(workload, ()) if source.version == version]
     if not found:
-        remarks.append(f"{workload} is left out for IPv{version}: no IPv{version} address of its pods is known")
+        remarks.append(f"{workload}: no IPv{version} address of its pods is known: fill {name}, which matches nobody")
     return found
 
 
@@ -129,10 +125,10 @@ def _nft_set(name: str, kind: str, elements: Sequence[tuple[str, str]]) -> Itera
     yield f"\t\ttype {kind}"
     if "." in kind:
         yield "\t\tflags interval"
-    yield "\t\telements = {"
-    for element, note in elements:
-        yield f"\t\t\t{element},{f' # {note}' if note else ''}"
-    yield "\t\t}"
+    if elements:
+        yield "\t\telements = {"
+        yield from (f"\t\t\t{element},{f' # {note}' if note else ''}" for element, note in elements)
+        yield "\t\t}"
     yield "\t}"
 
 

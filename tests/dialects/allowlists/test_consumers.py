@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 WIDE = replace(OPTIONS, bound=Bound(max_prefixes=1))
 NO_SOURCES = replace(OPTIONS, sources={})
-BOUNDS = pytest.mark.parametrize("options", [OPTIONS, WIDE], ids=["exact", "bounded"])
+BOUNDS = pytest.mark.parametrize("options", [OPTIONS, WIDE, NO_SOURCES], ids=["exact", "bounded", "no sources"])
 
 
 def written(name: str, options: Options = OPTIONS) -> str:
     return FORMATS[name].write(NEEDS, options).text
 
 
-@pytest.mark.parametrize("options", [OPTIONS, WIDE, NO_SOURCES], ids=["exact", "bounded", "no sources"])
+@BOUNDS
 def test_squid_parses_its_access_lists(options: Options, tmp_path: Path) -> None:
     squid = program("squid")
     (tmp_path / "netpol.conf").write_text(written("squid", options))
