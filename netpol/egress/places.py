@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CLUSTER_DOMAIN: Final = "cluster.local"
 """KubeletConfiguration v1beta1, clusterDomain, as every installer sets it unless told otherwise."""
 
-_API_SERVER: Final = ("default", "kubernetes")
+_NAMESPACE, _SERVICE = "default", "kubernetes"
 """The Service whose endpoints the API server itself keeps (kubernetes.io, "Accessing the API from a Pod")."""
 
 
@@ -32,16 +32,9 @@ class Places:
         self._api_server = frozenset(
             (endpoint.address, protocol, port)
             for service in inventory.services
-            if (service.namespace, service.name) == _API_SERVER
+            if (service.namespace, service.name) == (_NAMESPACE, _SERVICE)
             for endpoint in service.endpoints
             for protocol, _, port in endpoint.ports
-        )
-        self._virtual = frozenset(
-            (address, port.protocol, port.port)
-            for service in inventory.services
-            if (service.namespace, service.name) == _API_SERVER
-            for address in service.addresses
-            for port in service.ports
         )
 
     def platform(self, observation: Observation) -> Platform | None:
@@ -49,9 +42,8 @@ class Places:
         end, protocol, port = observation.destination, observation.protocol, observation.port
         if not isinstance(end, NodeEnd | ExternalEnd):
             return None
-        if (end.address, protocol, port) in self._api_server | self._virtual:
-            return Platform(Kind.API_SERVER)
-        if "/".join(_API_SERVER) in observation.evidence.services:
+        through = f"{_NAMESPACE}/{_SERVICE}" in observation.evidence.services
+        if through or (end.address, protocol, port) in self._api_server:
             return Platform(Kind.API_SERVER)
         if isinstance(end, NodeEnd):
             return platform_of_node(end.name, protocol, port)

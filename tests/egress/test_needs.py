@@ -200,6 +200,12 @@ def test_metadata_asked_for_by_name_is_metadata_wherever_the_name_led() -> None:
     assert [str(item.platform) for item in answer.platform] == ["cloud metadata (Google Cloud)"]
 
 
+def test_what_the_service_of_the_api_server_leads_to_is_one() -> None:
+    answer = needs([flow(WEB, "203.0.113.11", 6443, service="default/kubernetes")])
+    assert answer.needs == ()
+    assert [str(item.platform) for item in answer.platform] == ["API server"]
+
+
 def test_an_api_server_outside_is_one_on_its_port_only() -> None:
     answer = needs([flow(WEB, "203.0.113.10", 443)])
     assert [item.port for item in answer.needs] == [443]
