@@ -33,7 +33,7 @@ class Gate(StrEnum):
     REMOVED = "removed"
 
 
-_SIDE = "A file or folder of NetworkPolicies, -, git:REV:PATH, or `live` for what the cluster has now."
+_SIDE = "A file or folder of policies, -, git:REV:PATH, or `live` for what the cluster has now."
 
 
 def diff(
@@ -57,12 +57,13 @@ def diff(
 ) -> None:
     """Say which connections a change of policies adds and removes. Exit code 0 if none, 1 if any.
 
-    Manifests of workloads beside the policies of a side say what the workloads are like there; all others are as
-    --cluster has them.
+    A side is a whole policy set, cluster-wide policies included. Manifests of workloads beside the policies of a side
+    say what the workloads are like there; all others are as --cluster has them.
     """
     from netpol.cli.diff_inputs import Inputs
     from netpol.cli.diff_render import render
     from netpol.cli.observe import ClusterChoice, refuse_shared_stdin
+    from netpol.cli.tier_notes import warn_of_missing_tiers, warn_of_names
     from netpol.errors import UsageError
     from netpol.policy.difference import difference
 
@@ -72,6 +73,8 @@ def diff(
         raise UsageError("--unified does not fit into csv", remedy="Use text, md or json")
     choice = ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig)
     before, after = Inputs(old, new, choice).sides()
+    warn_of_missing_tiers(before.policies, after.policies)
+    warn_of_names((*before.policies, *after.policies))
     found = difference(before, after)
     yaml = ""
     if unified:

@@ -68,7 +68,7 @@ class Inputs:
         documents = self._live if word == LIVE else list(_documents(word))
         found = read_policies(documents)
         if not found.everything:
-            warn(f"{role} holds no NetworkPolicy: everything is allowed there")
+            warn(f"{role} holds no policy: everything is allowed there")
         beside = Inventory(namespaces={})
         if word != LIVE:
             beside = inventory_of(document for document in documents if not is_policy(document))

@@ -47,6 +47,7 @@ def list_(
     from netpol.cli.list_render import render
     from netpol.cli.observe import ClusterChoice, read_inventory, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
+    from netpol.cli.tier_notes import warn_of_names
     from netpol.policy.connectivity import Connectivity
     from netpol.policy.connectivity_list import list_allowed
 
@@ -61,6 +62,7 @@ def list_(
     for piece in render(output.value, rows):
         sys.stdout.write(piece)
     _account(rows, listing, connectivity, wanted)
+    warn_of_names(policy_set)
 
 
 def _is_wanted(row: Row, namespaces: Collection[str] | None) -> bool:

@@ -32,14 +32,18 @@ PolicySet = Annotated[
     list[str],
     typer.Argument(
         metavar="POLICIES...",
-        help="Files or folders of NetworkPolicies, or - for standard input.",
+        help="Files or folders of NetworkPolicies and cluster-wide policies (AdminNetworkPolicy, "
+        "BaselineAdminNetworkPolicy, ClusterNetworkPolicy), or - for standard input.",
         show_default=False,
     ),
 ]
 PolicyPaths = Annotated[
     list[str],
     typer.Option(
-        "--policies", metavar="PATH", help="File or folder of NetworkPolicies, or -. Repeatable.", show_default=False
+        "--policies",
+        metavar="PATH",
+        help="File or folder of NetworkPolicies and cluster-wide policies, or -. Repeatable.",
+        show_default=False,
     ),
 ]
 Context = Annotated[

@@ -35,7 +35,7 @@ def read_written(words: Sequence[str]) -> tuple[AnyWritten, ...]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in found.passed_over.items())
         note(f"passed over, since they are no policies: {kinds}")
     if not found.everything:
-        raise InputError("holds no NetworkPolicy", where=tuple(words[:1]), remedy="Name files with policies")
+        raise InputError("holds no policy", where=tuple(words[:1]), remedy="Name files with policies")
     contents = {document.place: document.data for document in documents}
     tiers = (
         WrittenTier(policy=policy, place=place, data=contents[place])

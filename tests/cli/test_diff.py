@@ -195,7 +195,7 @@ def test_a_workload_of_one_side_is_named_as_the_reason(netpol: Netpol, cluster: 
 def test_a_side_without_policies_is_said(netpol: Netpol, cluster: Path, tmp_path: Path, new: Path) -> None:
     answer = netpol("diff", write(tmp_path / "o.yaml", deployment("x")), new, "--cluster", cluster)
     assert answer.code == 1
-    assert "OLD holds no NetworkPolicy" in answer.err
+    assert "OLD holds no policy" in answer.err
 
 
 # --- git -----------------------------------------------------------------------------------------------------------
