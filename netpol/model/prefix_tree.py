@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Table = list[int] | NDArray[Any]
 
-EXACT_WORK: Final = {32: 400_000_000, 128: 25_000_000}
+EXACT_WORK: Final = {32: 200_000_000, 128: 100_000_000}
 """Blocks times nodes by width of an address: some seconds. Sums of IPv6 sizes need Python's integers."""
 
 _SHORT: Final = 24
