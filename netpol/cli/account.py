@@ -28,6 +28,10 @@ def account_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     if remarks:
         yield f"To know before you apply them, {len(remarks)} in all:"
         yield from _statements(remarks)
+    differs = summary["dialect"]["remarks"]
+    if differs:
+        yield f"What {summary['dialect']['name']} says differently, {len(differs)} in all:"
+        yield from _remarks(differs)
     for name, text in _figures(summary):
         yield f"{name:<{_WIDTH}}{plain(text)}"
 
@@ -38,6 +42,16 @@ def _statements(statements: list[dict[str, Any]]) -> Iterator[str]:
         yield plain(f"  {item['workload']}: {item['text']}.{remedy}")
     if len(statements) > SHOWN:
         yield f"  and {len(statements) - SHOWN} more: -d DIR writes them all to summary.json"
+
+
+def _remarks(remarks: list[dict[str, Any]]) -> Iterator[str]:
+    for item in remarks[:SHOWN]:
+        first, *others = item["policies"]
+        policies = f"{first} and {len(others)} more" if others else first
+        remedy = f" {item['remedy']}." if item["remedy"] else ""
+        yield plain(f"  {policies}: {item['text']}.{remedy}")
+    if len(remarks) > SHOWN:
+        yield f"  and {len(remarks) - SHOWN} more: -d DIR writes them all to summary.json"
 
 
 def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from netpol.cli import options
+from netpol.cli.dialect import Dialect
 
 
 class Directions(StrEnum):
@@ -69,6 +70,14 @@ def learn(
     system: Annotated[
         bool, typer.Option("--system", help="Write policies for kube-system and its like too, not only about them.")
     ] = False,
+    dialect: Annotated[
+        Dialect,
+        typer.Option(
+            "--dialect",
+            help="What to write: Kubernetes NetworkPolicies, CiliumNetworkPolicies or Calico NetworkPolicies "
+            "(calico-enterprise: with domains). What they say differently is told.",
+        ),
+    ] = Dialect.KUBERNETES,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -111,13 +120,18 @@ def learn(
             directory=directory,
             options=choice,
             prune=prune,
+            dialect=dialect,
         )
     )
+    translation = result.translation
     if directory is None:
-        sys.stdout.write(to_yaml(result.policies, nodes=result.nodes))
+        sys.stdout.write(translation.to_yaml() if translation else to_yaml(result.policies, nodes=result.nodes))
     else:
-        leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=result.merged)
-        policies = to_files(result.policies, nodes=result.nodes)
+        # What another dialect says is not read again, so that nothing of it can be lost by not reading it.
+        merged = result.merged or translation is not None
+        narrowed = bool(choice.namespaces or choice.selector)
+        leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=merged, narrowed=narrowed)
+        policies = translation.to_files() if translation else to_files(result.policies, nodes=result.nodes)
         write_directory(directory, policies, result.summary, leftovers, result.allowlists)
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""

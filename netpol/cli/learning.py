@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from netpol.cli.dialect import Dialect, account_of, surroundings, translate, usable
 from netpol.cli.existing import read_cluster
 from netpol.cli.existing_json import Laid
 from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
@@ -14,6 +15,7 @@ from netpol.dialects.allowlists.values import Options as Allowances
 from netpol.egress.needs import needs_of
 from netpol.egress.selection import Selection
 from netpol.graph.admit import admit
+from netpol.graph.beyond import beyond
 from netpol.graph.label_graph import LabelGraph
 from netpol.graph.selectors import Selectors
 from netpol.names.table import Names
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 
     from netpol.cli.existing import ExistingRead
     from netpol.cli.observe import ClusterChoice
+    from netpol.dialects.translation import Translation
     from netpol.graph.admit import Admission
     from netpol.model.flow import Address
     from netpol.model.inventory import Inventory
+    from netpol.model.outside import Need
     from netpol.model.policy import NetworkPolicy
     from netpol.policy.generate import Generated, Options
     from netpol.policy.merge import Merged
@@ -50,6 +54,7 @@ class Wish:
         directory: Where the result will go, None for stdout.
         options: Without the existing policies' part.
         prune: Drop what netpol wrote earlier and was not exercised.
+        dialect: What the policies will be written as.
     """
 
     captures: Sequence[str]
@@ -58,6 +63,7 @@ class Wish:
     directory: Path | None
     options: Options
     prune: bool
+    dialect: Dialect = Dialect.KUBERNETES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,7 @@ class Learned:
 
     Attributes:
         policies: What is to be written.
+        translation: The same in the dialect that was asked for, None for Kubernetes' own.
         nodes: Node addresses to names.
         merged: Whether existing policies were looked at.
         allowlists: Relative paths to the texts of allowlists of what these workloads need outside the cluster; none
@@ -74,6 +81,7 @@ class Learned:
     """
 
     policies: tuple[NetworkPolicy, ...]
+    translation: Translation | None
     summary: Mapping[str, Any]
     nodes: Mapping[Address, str]
     scope: Scope
@@ -96,11 +104,12 @@ def learned(wish: Wish) -> Learned:
     choice = replace(wish.options, foreign=today.foreign)
     warn_of_unknown_namespaces(choice.namespaces, known)
     warn_of_unmatched(choice.selector, known)
-    names = Names() if wish.directory is not None else None
+    foreign = wish.dialect is not Dialect.KUBERNETES
+    names = Names() if foreign or wish.directory is not None else None
     reading = read(wish.captures, known, names=names)
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)
-    selectors = Selectors(inventory)
+    selectors = Selectors(inventory, lambda key: usable(wish.dialect, key))
     admission = admit(watch.through(flows) if found else flows, inventory, selectable=selectors.selectable)
     graph = LabelGraph.of(admission, inventory)
     generated = generate(graph, inventory, selectors, choice)
@@ -113,25 +122,37 @@ def learned(wish: Wish) -> Learned:
     laid = None
     if found:
         generated, laid = _lay(found, generated, merged, watch, inventory)
+    needs = _needs(admission, names, inventory, scope) if names else ()
+    translation = None
+    if foreign:
+        seen = beyond(reading.resolved(known), admission, selectable=selectors.selectable)
+        around = surroundings(inventory, generated, selectors, seen, needs)
+        translation = translate(wish.dialect, merged.policies, around)
+    summary = summary_of(reading, inventory, admission, graph, generated, proof, figures, laid)
     return Learned(
         policies=merged.policies,
-        summary=summary_of(reading, inventory, admission, graph, generated, proof, figures, laid),
+        translation=translation,
+        summary={**summary, "dialect": account_of(wish.dialect, translation)},
         nodes={address: node.name for node in inventory.nodes for address in node.addresses},
         scope=scope,
         merged=found is not None,
-        allowlists=_allowlists(admission, names, inventory, scope) if names else {},
+        allowlists=_allowlists(needs, inventory) if wish.directory is not None else {},
         exit_code=reading.exit_code,
     )
 
 
-def _allowlists(admission: Admission, names: Names, inventory: Inventory, scope: Scope) -> dict[str, str]:
-    """What the workloads that were asked for need outside, in every format that no reader of manifests takes for one.
+def _needs(admission: Admission, names: Names, inventory: Inventory, scope: Scope) -> tuple[Need, ...]:
+    """What the workloads that were asked for need outside."""
+    asked = frozenset(pod.workload for pod in inventory.pods if not scope.why_not(pod.workload))
+    selection = Selection(system=True, workloads=asked)
+    return needs_of(admission.observations, names, inventory, selection=selection).needs
+
+
+def _allowlists(needs: Sequence[Need], inventory: Inventory) -> dict[str, str]:
+    """The needs in every format that no reader of manifests takes for one.
 
     What is YAML is applied to a cluster or is a configuration by itself, and `netpol egress -o` writes it.
     """
-    asked = frozenset(pod.workload for pod in inventory.pods if not scope.why_not(pod.workload))
-    selection = Selection(system=True, workloads=asked)
-    needs = needs_of(admission.observations, names, inventory, selection=selection).needs
     formats = {name: form for name, form in FORMATS.items() if form.suffix != ".yaml"}
     return files(needs, Allowances.of(needs, inventory), formats)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KUSTOMIZATION = "kustomization.yaml"
 SUMMARY = "summary.json"
 ALLOWLISTS = "allowlists"
+POLICY_KINDS = frozenset({"NetworkPolicy", "CiliumNetworkPolicy"})
 MARK = "# Written by netpol: edits are lost when it runs again.\n"
 """First line of the kustomization; policies are known by their label, the summary by its `generator`."""
 
@@ -36,11 +37,13 @@ class Leftovers:
         asks_about: Whether a policy is of those that were asked for (`-n`, `-l`); others are left alone.
         prune: Delete those that are.
         merged: The folder was read before, so that nothing in it is lost by accident.
+        narrowed: Not all workloads were asked for, so that their allowlists cannot take the place of those of all.
     """
 
     asks_about: Callable[[NetworkPolicy], bool] = lambda _: True
     prune: bool = False
     merged: bool = False
+    narrowed: bool = False
 
 
 def write_directory(
@@ -65,14 +68,16 @@ def write_directory(
         UsageError: A file stands in the way that netpol did not write.
         InputError: The folder cannot be written.
     """
-    lists = {f"{ALLOWLISTS}/{path}": text for path, text in (allowlists or {}).items()}
-    summary = {**summary, ALLOWLISTS: sorted(lists)}
+    before = _allowlists_before(directory)
+    kept = before if leftovers.narrowed else set()
+    lists = {} if kept else {f"{ALLOWLISTS}/{path}": text for path, text in (allowlists or {}).items()}
+    summary = {**summary, ALLOWLISTS: sorted({*lists, *kept})}
     files = {**policies, **lists, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
     try:
-        before = _allowlists_before(directory)
         _refuse_foreign(directory, [path for path in files if path not in before])
         others = {path: found for path, found in _policies_below(directory) if path not in files}
-        stale = [path for path, found in others.items() if all(map(leftovers.asks_about, found))]
+        # A file without a NetworkPolicy is of another dialect, whose policies nobody here can ask about.
+        stale = [path for path, found in others.items() if found and all(map(leftovers.asks_about, found))]
         listed = [path for path in (*policies, *others) if path != KUSTOMIZATION and path not in stale]
         files[KUSTOMIZATION] = MARK + kustomization(listed)
         changed = sum(_differs(directory / path, text) for path, text in policies.items() if path != KUSTOMIZATION)
@@ -80,13 +85,15 @@ def write_directory(
             _write(directory / path, text)
         for path in stale if leftovers.prune else ():
             _delete(directory / path)
-        for path in before - lists.keys():
+        for path in before - kept - lists.keys():
             _delete(directory / path)
     except OSError as error:
         place = str(error.filename or directory)
         raise InputError(
             f"cannot be written: {error.strerror}", where=(place,), remedy="Choose a folder that can be written"
         ) from error
+    if kept:
+        note(f"{directory / ALLOWLISTS}: left as an earlier run wrote it: without -n and -l it is written anew")
     for path in stale:
         if leftovers.prune:
             note(f"{directory / path}: deleted: nothing of it was learned, and --prune was given")
@@ -164,7 +171,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_managed_policy(path: Path) -> bool:
-    """Every document of the file is a NetworkPolicy with netpol's label."""
+    """Every document of the file is a policy of some dialect with netpol's label."""
     from netpol.cluster.documents import read_documents
     from netpol.policy.generate import MANAGED_BY
 
@@ -176,7 +183,7 @@ def _is_managed_policy(path: Path) -> bool:
         metadata = document.data.get("metadata")
         labels = metadata.get("labels") if isinstance(metadata, dict) else None
         ours = isinstance(labels, dict) and MANAGED_BY.items() <= labels.items()
-        if document.data.get("kind") != "NetworkPolicy" or not ours:
+        if document.data.get("kind") not in POLICY_KINDS or not ours:
             return False
     return bool(documents)
 
