@@ -27,8 +27,8 @@ def warn_of_names(policies: Sequence[Policy]) -> None:
     if named:
         where = ", ".join(sorted({policy for policy, _ in named}))
         warn(
-            f"whose addresses domain names are is not known here: what rules that name some ({len(named):,}, of {where}) "
-            "allow by that alone is left out"
+            f"which addresses domain names have is not known here: what rules that name some ({len(named):,}, "
+            f"of {where}) allow by that alone is left out"
         )
 
 

@@ -173,5 +173,5 @@ def _items(field: Field, kind: TierKind, what: str, *, needed: bool = False) -> 
 def _read_action(field: Field, kind: TierKind) -> Action | None:
     word = required(field, f"Write {one_of(kind.actions)}").text()
     if word is not None and word not in kind.actions:
-        field.note(f"{shown(word)} is not an action of a {kind.name}", f"Use {one_of(kind.actions)}")
+        field.note(f"{shown(word)} is not an action of {kind.name}", f"Use {one_of(kind.actions)}")
     return kind.actions.get(word or "")

@@ -192,7 +192,7 @@ def check_tier_name(kind: TierKind, name: str) -> None:
     check_name(name)
     if kind is BASELINE_ADMIN_NETWORK_POLICY and name != BASELINE_NAME:
         raise InputError(
-            f"{shown(name)} cannot name a {kind.name}",
+            f"{shown(name)} cannot name this kind of policy",
             remedy=f"There can be one in a cluster, named {BASELINE_NAME}",
         )
 
@@ -215,7 +215,7 @@ def check_count(kind: TierKind, count: int, what: str) -> None:
 def check_rule(kind: TierKind, rule: TierRule) -> None:
     """Raises InputError where a rule has more than the kind takes, or parts that do not go together."""
     if rule.action not in kind.actions.values():
-        raise InputError(f"no rule of a {kind.name} can {rule.action.value}", remedy=f"Use {one_of(kind.actions)}")
+        raise InputError(f"no rule of {kind.name} can {rule.action.value}", remedy=f"Use {one_of(kind.actions)}")
     if not rule.peers:
         raise InputError("a rule without peers", remedy="Give at least one peer; namespaces: {} is every pod")
     check_count(kind, len(rule.peers), "peers")
