@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 
 from hypothesis import strategies as st
 
+from netpol.cluster.documents import read_documents
+from netpol.cluster.manifests import load
+from netpol.dialects.read import read_policies
 from netpol.model.cidr import IPBlock
 from netpol.model.flow import SCTP, TCP, UDP
 from netpol.model.inventory import ContainerPort, Inventory, Namespace, Node, Pod, WorkloadRef
@@ -14,6 +18,14 @@ from netpol.model.policy import BlockPeer, NetworkPolicy, PodPeer, PolicyPort, R
 
 OUTSIDE = ("192.0.2.1", "192.0.2.7", "198.51.100.1", "2001:db8::1")
 PORTS = (80, 81, 82, 443)
+
+
+SHOP = Path(__file__).parents[2] / "samples" / "shop"
+
+
+def shop() -> tuple[list[NetworkPolicy], Inventory]:
+    """The sample shop, and the policies that are to be learned for it."""
+    return list(read_policies(read_documents([SHOP / "expected"])).policies), load([SHOP / "cluster.yaml"])
 
 
 def _pod(name: str, namespace: str, labels: dict[str, str], addresses: list[str], node: str) -> Pod:

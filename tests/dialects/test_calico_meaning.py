@@ -50,13 +50,24 @@ def compare(read: list[NetworkPolicy], inventory: Inventory, strangers: Iterable
                 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(small_world.policies(names_in_egress=True))
 def test_a_small_world(policies: list[NetworkPolicy]) -> None:
     compare(policies, small_world.WORLD, small_world.OUTSIDE, small_world.PORTS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(cluster=clusters.clusters(), policies=clusters.policies())
 def test_random_worlds(cluster: clusters.Manifest, policies: list[clusters.Manifest]) -> None:
     compare(list(clusters.read(policies)), clusters.inventory(cluster), clusters.OUTSIDE, clusters.PORTS)
+
+
+def test_the_sample_shop() -> None:
+    """Every pair of everyone there, on every port that a policy speaks of and one that none does."""
+    policies, inventory = small_world.shop()
+    ports = {port.port for policy in policies for rule in (*policy.ingress, *policy.egress) for port in rule.ports}
+    compare(policies, inventory, ["198.51.100.7", "203.0.113.9"], [*sorted(filter(None, map(number, ports))), 4711])
+
+
+def number(port: int | str | None) -> int:
+    return port if isinstance(port, int) else 0
