@@ -93,7 +93,7 @@ def write_directory(
             f"cannot be written: {error.strerror}", where=(place,), remedy="Choose a folder that can be written"
         ) from error
     if kept:
-        note(f"{directory / ALLOWLISTS}: left as an earlier run wrote it: without -n and -l it is written anew")
+        note(f"{directory / ALLOWLISTS}: left alone, because not all workloads were asked for")
     for path in stale:
         if leftovers.prune:
             note(f"{directory / path}: deleted: nothing of it was learned, and --prune was given")

@@ -101,6 +101,21 @@ def test_lists_of_an_earlier_run_do_not_outlive_it(
     assert files(folder / "allowlists") == {"mine.txt": "mine"}
 
 
+def test_a_run_for_some_workloads_leaves_the_lists_of_all_alone(
+    netpol: Netpol, outside: Path, pods: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    assert netpol("learn", outside, "--cluster", pods, "-d", folder).code == 0
+    before = files(folder / "allowlists")
+    for _ in range(2):
+        answer = netpol("learn", outside, "--cluster", pods, "-l", "app=api", "-d", folder)
+        assert answer.code == 0
+        assert "allowlists: left alone" in answer.err
+        assert files(folder / "allowlists") == before
+    assert netpol("learn", outside, "--cluster", pods, "-d", folder).code == 0
+    assert files(folder / "allowlists") == before
+
+
 def test_what_others_wrote_is_not_overwritten(netpol: Netpol, outside: Path, pods: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     (folder / "allowlists").mkdir(parents=True)
