@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,6 +68,9 @@ class RuleBook:
     def __init__(self, policies: Iterable[NetworkPolicy], inventory: Inventory) -> None:
         self.policies = tuple(sorted(policies, key=lambda policy: (policy.namespace, policy.name)))
         self._inventory = inventory
+        self._in_namespace: defaultdict[str, list[NetworkPolicy]] = defaultdict(list)
+        for policy in self.policies:
+            self._in_namespace[policy.namespace].append(policy)
         rules = [rule for policy in self.policies for rule in (*policy.ingress, *policy.egress)]
         peers = [peer for rule in rules for peer in rule.peers]
         self._atoms = AddressAtoms(peer.block for peer in peers if isinstance(peer, BlockPeer))
@@ -78,6 +82,7 @@ class RuleBook:
         self._names = {port.port for rule in rules for port in rule.ports if isinstance(port.port, str)}
         self._of_pod: dict[str, tuple[Pod, _Shape]] = {}
         self._isolating: dict[tuple[Way, object], tuple[NetworkPolicy, ...]] = {}
+        self._ports: dict[tuple[object, object], tuple[PortMap, tuple[PortMap, ...]]] = {}
         self._found: dict[tuple[Way, _Shape, _Shape], tuple[Admitting, ...]] = {}
 
     def rules(self) -> Iterator[tuple[RuleKey, Rule]]:
@@ -95,7 +100,7 @@ class RuleBook:
         if key not in self._isolating:
             self._isolating[key] = tuple(
                 policy
-                for policy in self.policies
+                for policy in self._in_namespace.get(pod.namespace, ())
                 if matching.selects(policy, pod) and any(way == one and on for one, on, _ in _sides(policy))
             )
         return self._isolating[key]
@@ -111,17 +116,24 @@ class RuleBook:
 
     def _admitting(self, way: Way, subject: Pod, peer: Pod | Address) -> Iterator[Admitting]:
         destination = subject if way == "ingress" else peer
-        declared = destination.ports if isinstance(destination, Pod) and not destination.host_network else ()
         for policy in self.isolating(subject, way):
             for index, rule in enumerate(policy.ingress if way == "ingress" else policy.egress):
                 matched = tuple(self._matched(rule, policy.namespace, peer))
-                covered = matching.rule_ports(rule, declared)
-                if covered and (matched or not rule.peers):
-                    ports = tuple(
-                        PortMap.of({port.protocol: matching.covered_ports(port, declared)}) for port in rule.ports
-                    )
-                    key = RuleKey(str(policy), way, index)
-                    yield Admitting(policy=policy, key=key, peers=matched, ports=ports, covered=covered)
+                if matched or not rule.peers:
+                    covered, ports = self._covered(rule, destination)
+                    if covered:
+                        key = RuleKey(str(policy), way, index)
+                        yield Admitting(policy=policy, key=key, peers=matched, ports=ports, covered=covered)
+
+    def _covered(self, rule: Rule, destination: Pod | Address) -> tuple[PortMap, tuple[PortMap, ...]]:
+        """What a rule's ports cover at a destination, together and one by one."""
+        key = (rule.ports, self._shape(destination).names)
+        found = self._ports.get(key)
+        if found is None:
+            declared = destination.ports if isinstance(destination, Pod) and not destination.host_network else ()
+            each = tuple(PortMap.of({port.protocol: matching.covered_ports(port, declared)}) for port in rule.ports)
+            found = self._ports[key] = (matching.rule_ports(rule, declared), each)
+        return found
 
     def _matched(self, rule: Rule, namespace: str, end: Pod | Address) -> Iterator[int]:
         shape = self._shape(end)
