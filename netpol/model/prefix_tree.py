@@ -31,8 +31,6 @@ EXACT_WORK: Final = {32: 200_000_000, 128: 100_000_000}
 _SHORT: Final = 24
 """Below so many pairs of entries a Python loop is quicker than NumPy's calls."""
 
-_FIRST_LIMIT: Final = 64
-
 _PRICE_BITS: Final = 20
 """Binary digits of a price: behind the point, and how many leading ones are told apart."""
 
@@ -122,17 +120,13 @@ class PrefixTree:
 
     def fewest_prefixes(self, addresses: int) -> list[tuple[int, int, int]]:
         """The fewest nodes that cover at most so many addresses; of those with as few the one with fewest addresses."""
-        limit = min(_FIRST_LIMIT, self._count)
-        while limit * self._count <= EXACT_WORK[self._width]:
-            totals = self._programme(limit)
-            fewest = self._nodes[-1].fewest
-            for entry, total in enumerate(totals):
-                if total <= addresses:
-                    return self._chosen(fewest + entry)
-            if limit == self._count:
-                break
-            limit = min(limit * 4, self._count)
-        return self._hull(1, addresses)
+        found = self._hull(1, addresses)
+        if len(found) * self._count > EXACT_WORK[self._width]:
+            return found
+        # As many are enough: the fewest are no more.
+        totals = self._programme(len(found))
+        best = next((entry for entry, total in enumerate(totals) if total <= addresses), len(totals) - 1)
+        return self._chosen(self._nodes[-1].fewest + best)
 
     def _join(self, left: int, right: int, prefixlen: int, obstacles: Obstacles) -> int:
         one, other = self._nodes[left], self._nodes[right]
