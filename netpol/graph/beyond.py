@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netpol.graph.judge import FIRST_EPHEMERAL_PORT, KNOWN, grounded, is_no_peer
-from netpol.graph.observation import end_key
+from netpol.graph.observation import end_key, family_key
 from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd
 from netpol.model.flow import ICMP, ICMPV6, PORT_PROTOCOLS, Direction, Outcome
 from netpol.model.platform import Kind, platform_of_node
@@ -86,8 +86,10 @@ def beyond(
             destination = _learnable(grounded(item.end, row.server), selectable)
             new = None if destination is None else _judge(source, destination, row, item.port)
             if destination is not None and new is not None:
-                found[end_key(source), end_key(destination), row.protocol, item.port or 0] = new
-    return tuple(dict.fromkeys(found[key] for key in sorted(found)))
+                # All nodes are the own node of some pod of the workload.
+                ends = (end_key(source), end_key(destination)) if isinstance(new, Ping) else (family_key(source), ())
+                found[*ends, row.protocol, item.port or 0] = new
+    return tuple(found[key] for key in sorted(found))
 
 
 def _worked(flow: Flow) -> bool:
