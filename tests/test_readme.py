@@ -71,6 +71,13 @@ def test_the_account_is_the_one_that_is_shown(run: tuple[Path, str]) -> None:
     assert account == block_after("and says on stderr")
 
 
+def test_the_policy_for_cilium_is_the_one_that_is_shown() -> None:
+    files = [str(ROOT / "captures" / "shop"), "--cluster", str(ROOT / "samples" / "shop" / "cluster.yaml")]
+    result = CliRunner().invoke(program(), ["learn", *files, "--dialect", "cilium"])
+    shown = block_after("and names in the place of addresses").split("\n", 1)[1]
+    assert shown in result.stdout
+
+
 @pytest.mark.parametrize(
     ("before", "words"),
     [
