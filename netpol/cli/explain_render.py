@@ -1,9 +1,9 @@
-"""An explanation as sentences for a terminal, and as JSON. Nothing from a manifest reaches either unescaped."""
+"""An explanation as sentences for a terminal. Nothing from a manifest reaches it unescaped."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netpol.cli.text import plain
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netpol.model.policy import Peer
     from netpol.model.tier_peers import TierPeer
     from netpol.model.tiers import Policy, TierPolicy
-    from netpol.policy.verdict import RuleMatch, RuleMiss, TierMatch, TierStep, Verdict
+    from netpol.policy.verdict import RuleMatch, RuleMiss, TierStep, Verdict
     from netpol.review.explanation import Case, Explanation, Party, SideExplained
 
     Places = Mapping[str, tuple[str, ...]]
@@ -36,6 +36,8 @@ def render(name: str, explanation: Explanation, places: Places) -> Iterator[str]
         places: Where each policy was written, by `namespace/name`.
     """
     if name == "json":
+        from netpol.cli.explain_json import as_json
+
         yield json.dumps(as_json(explanation, places), indent=2) + "\n"
         return
     for line in _lines(explanation, places):
@@ -67,7 +69,7 @@ def _case(case: Case, explanation: Explanation, places: Places, *, several: bool
         return
     for side, asked in zip(case.sides, (explanation.source, explanation.destination), strict=True):
         ends = [pair[0 if side.way == "egress" else 1] for pair in case.pairs]
-        everyone = tuple(dict.fromkeys(_name(party) for some in ends for party in some))
+        everyone = tuple(dict.fromkeys(name_of(party) for some in ends for party in some))
         subject = _joined(everyone) if several or len(asked.pods) <= 1 else f"every pod of {asked.text}"
         yield from _side(side, subject, places)
     yield _conclusion(case.verdict)
@@ -117,6 +119,8 @@ def _tier(side: SideExplained, step: TierStep, subject: str, places: Places) -> 
     name = f" ({rule.name})" if rule.name else ""
     port = "every port" if match.port is None else str(rule.ports[match.port])
     effect = _EFFECTS[rule.action.value]
+    if rule.action.value == "pass" and step.tier.value == "Baseline":
+        effect = "leaves it to nobody, so that it is allowed"
     yield f"  {match}{name} {effect}: {peer_text(rule.peers[match.peer])} on {port}."
 
 
@@ -192,108 +196,17 @@ def _policy(policy: Policy, places: Places) -> str:
     return f"{policy} ({': '.join(place)})" if place else str(policy)
 
 
-def _name(party: Party) -> str:
+def name_of(party: Party) -> str:
+    """`namespace/name`, or an address."""
     from netpol.model.inventory import Pod
 
     return f"{party.namespace}/{party.name}" if isinstance(party, Pod) else str(party)
 
 
 def _names(parties: tuple[Party, ...]) -> str:
-    return _joined(tuple(map(_name, parties)))
+    return _joined(tuple(map(name_of, parties)))
 
 
 def _joined(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def as_json(explanation: Explanation, places: Places) -> dict[str, Any]:
-    """The stable shape; `replicas` has every pair that an answer holds for, grouped."""
-    from netpol.model.flow import protocol_name
-
-    return {
-        "source": explanation.source.text,
-        "destination": explanation.destination.text,
-        "protocol": protocol_name(explanation.port.protocol),
-        "port": explanation.port.port,
-        "allowed": explanation.allowed,
-        "cases": [_case_json(case, places) for case in explanation.cases],
-        "notes": list(explanation.notes),
-    }
-
-
-def _case_json(case: Case, places: Places) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        "allowed": case.verdict.allowed,
-        "port": case.port,
-        "reason": case.verdict.reason,
-        "blocked_by": case.verdict.blocked_by,
-        "replicas": [
-            {"sources": [_name(party) for party in sources], "destinations": [_name(party) for party in destinations]}
-            for sources, destinations in case.pairs
-        ],
-    }
-    return item | {side.way: _side_json(side, places) for side in case.sides}
-
-
-def _step_json(step: TierStep | None, places: Places) -> dict[str, Any] | None:
-    """One tier of cluster-wide policies; null where none of them selects the end."""
-    if step is None:
-        return None
-    match = step.match
-    rule = "" if match is None else _rule_path(match)
-    return {
-        "selected_by": [
-            {"policy": str(policy), "priority": policy.priority, "place": list(places.get(str(policy), ()))}
-            for policy in step.policies
-        ],
-        "match": None
-        if match is None
-        else {
-            "policy": str(match.policy),
-            "rule": rule,
-            "action": match.policy.kind.word(match.content.action),
-            "peer": f"{rule}.{_peers(match)}[{match.peer}]",
-            "port": None if match.port is None else f"{rule}.{match.policy.kind.ports}[{match.port}]",
-        },
-    }
-
-
-def _side_json(side: SideExplained, places: Places) -> dict[str, Any]:
-    match = side.match
-    return {
-        "admin": _step_json(side.admin, places),
-        "baseline": _step_json(side.baseline, places),
-        "isolated_by": [
-            {"policy": str(policy), "place": list(places.get(str(policy), ()))} for policy in side.isolated_by
-        ],
-        "selected_by": [str(policy) for policy in side.others],
-        "ignored_by": [str(policy) for policy in side.ignored],
-        "match": None
-        if match is None
-        else {
-            "policy": str(match.policy),
-            "rule": _rule_path(match),
-            "peer": None if match.peer is None else f"{_rule_path(match)}.{_peers(match)}[{match.peer}]",
-            "port": None if match.port is None else f"{_rule_path(match)}.ports[{match.port}]",
-        },
-        "misses": [
-            {
-                "policy": str(miss.policy),
-                "rule": _rule_path(miss),
-                "peer": None if miss.peer is None else f"{_rule_path(miss)}.{_peers(miss)}[{miss.peer}]",
-                "fails": miss.by,
-            }
-            for miss in side.misses
-        ],
-    }
-
-
-def _rule_path(found: RuleMatch | RuleMiss | TierMatch) -> str:
-    return f"spec.{found.way}[{found.rule}]"
-
-
-def _peers(found: RuleMatch | RuleMiss | TierMatch) -> str:
-    from netpol.policy.verdict import SOURCES
-
-    return SOURCES[found.way]
