@@ -47,6 +47,9 @@ CONTACTS = FAILURES | {
 Watcher = Callable[[ResolvedFlow, Accepted | Reason], None]
 """Is told of every flow once, with what is learned of it or why nothing is."""
 
+Bar = Callable[[ResolvedFlow, Accepted | Reason], Reason | None]
+"""Why a flow must not be learned, whatever the flow by itself says: None where nothing stands against it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
@@ -82,6 +85,7 @@ def admit(
     *,
     selectable: Callable[[WorkloadRef], bool] = lambda _: True,
     watch: Watcher = lambda _flow, _decision: None,
+    bar: Bar = lambda _flow, _decision: None,
 ) -> Admission:
     """Decides for every flow whether it is learned.
 
@@ -90,8 +94,9 @@ def admit(
         inventory: Says which ports are declared.
         selectable: Whether a selector can name a workload's pods (`Selectors.selectable`).
         watch: For those who need more of what was left out than its counts.
+        bar: What must never be learned. It is asked once about every flow.
     """
-    book = _Book(Judge(inventory, selectable), watch)
+    book = _Book(Judge(inventory, selectable), watch, bar)
     for flow in flows:
         book.enter(flow)
     return book.close()
@@ -100,9 +105,10 @@ def admit(
 class _Book:
     """Collects the flows; decides on scans and dynamic ports when all are known."""
 
-    def __init__(self, judge: Judge, watch: Watcher) -> None:
+    def __init__(self, judge: Judge, watch: Watcher, bar: Bar) -> None:
         self.judge = judge
         self.watch = watch
+        self.bar = bar
         self.accepted: list[tuple[ResolvedFlow, Accepted]] = []
         self.contacts: defaultdict[tuple[str, ...], Contacts] = defaultdict(Contacts)
         self.left_out: dict[Reason, dict[tuple[str, str], Tally]] = {}
@@ -111,12 +117,16 @@ class _Book:
     def enter(self, flow: ResolvedFlow) -> None:
         self.total += flow.flow.connections
         decision = self.judge.judge(flow)
+        barred = self.bar(flow, decision)
         if isinstance(decision, Accepted):
-            self.accepted.append((flow, decision))
+            if barred is None:
+                self.accepted.append((flow, decision))
+            else:
+                self.leave_out(flow, barred)
             contacts = self.contacts[end_key(decision.source)]
             contacts.answer(_target(flow), flow.flow.first_seen, silent=not flow.flow.two_way)
             return
-        self.leave_out(flow, decision)
+        self.leave_out(flow, barred or decision)
         source = grounded(flow.source, flow.flow.client)
         if decision in CONTACTS and isinstance(source, PodEnd | NodeEnd | ExternalEnd):
             contacts = self.contacts[end_key(source)]

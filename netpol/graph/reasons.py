@@ -17,10 +17,13 @@ EXAMPLE_PORTS = 8
 class Reason(Enum):
     """A stable id and what it means; asked in this order, so that every connection has exactly one.
 
-    First what needs no rule at all, then what did not demonstrably work, then what cannot be attributed or named, and
-    at the end what only the whole picture shows.
+    First what must never be allowed, whatever came of it; then what needs no rule at all, then what did not demonstrably
+    work, then what cannot be attributed or named, and at the end what only the whole picture shows.
     """
 
+    THREAT_LIST = ("threat-list", "a threat list names the address, or a name that led there")
+    METADATA = ("cloud-metadata", "a pod read cloud metadata, which often holds the machine's credentials")
+    KUBELET = ("kubelet-api", "a pod spoke to a kubelet, which can run commands in every pod of its node")
     NO_PORTS = ("no-ports", "a protocol without ports, which a NetworkPolicy cannot name")
     LOCAL_ADDRESS = ("local-address", "a loopback, multicast, broadcast or other address that is no peer for a policy")
     BOTH_OUTSIDE = ("both-outside", "neither end is in the cluster")

@@ -1,0 +1,79 @@
+"""Lists of one entry a line, and hosts files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netpol.model.host_name import host_name
+from netpol.threats.domains import Reach
+from netpol.threats.values import Name, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from netpol.threats.values import Entries
+
+COMMENTS: Final = ("#", ";", "!", "//")
+"""By which a comment line starts: hosts files and most feeds, Spamhaus DROP, Adblock lists, some feeds of addresses."""
+
+_INLINE: Final = ("#", ";", "//", "!")
+LOCAL: Final = "a host's own names"
+_OWN: Final = frozenset({"localhost.localdomain", "localhost.localdomain.localdomain"})
+
+
+def read_lines(lines: Iterable[tuple[int, str]], entries: Entries) -> None:
+    """Reads a list of values, or of an address and names as in hosts(5).
+
+    In a hosts file the address is where the names are led to, and no threat, if it is the unspecified or a loopback
+    one; any other is taken with its names. What follows an address and is no name, such as how often it was seen, is
+    passed by.
+    """
+    for number, line in lines:
+        words = _without_comment(line).split()
+        if words:
+            _read(words, line, number, entries)
+
+
+def _without_comment(line: str) -> str:
+    if line.startswith(COMMENTS):
+        return ""
+    for sign in _INLINE:
+        at = line.find(sign)
+        while at > 0:
+            if line[at - 1].isspace():
+                line = line[:at]
+            at = line.find(sign, at + 1)
+    return line
+
+
+def _read(words: Sequence[str], line: str, number: int, entries: Entries) -> None:
+    first = parse(words[0].partition("%")[0])
+    if len(words) > 1 and isinstance(first, tuple) and first[0] == first[1]:
+        names = [word for word in words[1:] if not word.replace(".", "").isdigit()]
+        if names and all(_is_name(name) for name in names):
+            _hosts(names, number, entries)
+            address = first[0]
+            if address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast:
+                return
+            if str(address) == "255.255.255.255":
+                return
+    if first is None or not entries.take(words[0], number):
+        if words[0].startswith(("http://", "https://", "hxxp")):
+            entries.pass_over("URLs, of which only a path may be meant")
+        elif words[0].startswith("@@"):
+            entries.pass_over("exceptions")
+        else:
+            entries.refuse(line, number)
+
+
+def _hosts(names: Iterable[str], number: int, entries: Entries) -> None:
+    for text in names:
+        found = parse(text)
+        if not isinstance(found, Name) or found.name in _OWN:
+            entries.pass_over(LOCAL)
+        else:
+            entries.domains.add(found.name, Reach.SELF, number)
+
+
+def _is_name(text: str) -> bool:
+    return host_name(text) is not None or isinstance(parse(text), Name)

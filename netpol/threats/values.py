@@ -1,0 +1,133 @@
+"""What one entry of a list may be: an address, a block, a range of addresses, or a host name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+import idna
+
+from netpol.model.host_name import host_name
+from netpol.model.text import shown
+from netpol.threats.addresses import Ranges
+from netpol.threats.domains import Domains, Reach
+
+if TYPE_CHECKING:
+    from netpol.model.flow import Address
+    from netpol.model.host_name import HostName
+
+BAD_SHOWN: Final = 5
+"""Bad lines named; the count tells of the rest."""
+
+LONGEST_VALUE: Final = 1024
+"""Characters. A host name has 253 at most, in Unicode too."""
+
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+")
+_DEFANGED: Final = str.maketrans({"[": "", "]": ""})
+
+
+@dataclass(slots=True)
+class Entries:
+    """What a list holds, as it is read.
+
+    Attributes:
+        passed_over: Entries that are well-formed and cannot be matched, counted by what they are.
+        bad: How many lines or patterns are none.
+        bad_lines: The first few, quoted and escaped.
+    """
+
+    addresses: Ranges = field(default_factory=Ranges)
+    domains: Domains = field(default_factory=Domains)
+    passed_over: dict[str, int] = field(default_factory=dict)
+    bad: int = 0
+    bad_lines: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.addresses) + len(self.domains)
+
+    def take(self, text: str, line: int) -> bool:
+        """Adds a value if it is one; otherwise nothing happens."""
+        found = parse(text)
+        if found is None:
+            return False
+        if isinstance(found, Name):
+            self.domains.add(found.name, found.reach, line)
+        else:
+            self.addresses.add(*found, line)
+        return True
+
+    def pass_over(self, what: str) -> None:
+        """Counts an entry that cannot be matched."""
+        self.passed_over[what] = self.passed_over.get(what, 0) + 1
+
+    def refuse(self, text: str, line: int) -> None:
+        """Counts a line that is no entry."""
+        self.bad += 1
+        if len(self.bad_lines) < BAD_SHOWN:
+            self.bad_lines.append(f"line {line}: {shown(text)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A host name and what it stands for."""
+
+    name: HostName
+    reach: Reach
+
+
+def parse(text: str) -> Name | tuple[Address, Address] | None:
+    """The value that a text is, None for anything else.
+
+    A plain name stands for itself alone, as in every resolver that reads such lists (AdGuard Home, "Domains-only
+    syntax"; Pi-hole, exact blocking). `.NAME` and `||NAME^` stand for the name and all below it (Squid, dstdomain;
+    AdGuard, "Adblock-style syntax"), `*.NAME` for all below it (RFC 4592). Brackets that keep a value from being
+    clicked on (`evil[.]example`) are dropped. A block may have bits set beyond its prefix.
+    """
+    if len(text) > LONGEST_VALUE:
+        return None
+    if "[" in text:
+        text = text.translate(_DEFANGED)
+    if _ADDRESS.fullmatch(text.partition("/")[0].partition("-")[0]) and (found := _addresses(text)):
+        return found
+    return _name(text)
+
+
+def _addresses(text: str) -> tuple[Address, Address] | None:
+    try:
+        if "/" in text:
+            network = ip_network(text, strict=False)
+            ends: tuple[Address, Address] = network.network_address, network.broadcast_address
+        elif "-" in text:
+            first, _, last = text.partition("-")
+            ends = ip_address(first.strip()), ip_address(last.strip())
+        else:
+            ends = (ip_address(text),) * 2
+    except ValueError:
+        return None
+    first_end, last_end = ends
+    if first_end.version != last_end.version or int(first_end) > int(last_end):
+        return None
+    if isinstance(first_end, IPv6Address) and (first_end.ipv4_mapped or first_end.scope_id):
+        return None
+    return ends
+
+
+def _name(text: str) -> Name | None:
+    reach = Reach.SELF
+    if text.startswith("*."):
+        text, reach = text[2:], Reach.BELOW
+    elif text.startswith("||") and text.endswith("^"):
+        text, reach = text[2:-1], Reach.SELF | Reach.BELOW
+    elif text.startswith("."):
+        text, reach = text[1:], Reach.SELF | Reach.BELOW
+    name = host_name(text if text.isascii() else _encoded(text))
+    return Name(name, reach) if name is not None and "." in name else None
+
+
+def _encoded(text: str) -> str:
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return ""
