@@ -41,24 +41,24 @@ def existing_lines(existing: Mapping[str, Any]) -> Iterator[str]:
             *(f"{name}: a policy that netpol did not write is called {own}" for name, own in anew),
             *(f"{name}: what was {own} until now is for other pods than the learned {own}" for own, name in renamed),
         ],
-        "Not called what one would expect, {count} in all:",
+        "Named otherwise than their workloads, {count} in all:",
     )
 
 
 def existing_figures(existing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Lines of the table of counts."""
     policies = existing["policies"]
-    own = f"policies of netpol's {policies['managed']:,}, others {policies['hand_written']:,}"
+    own = f"policies by netpol {policies['managed']:,}, by others {policies['hand_written']:,}"
     wide = f", cluster-wide {policies['cluster_wide']:,}" if policies["cluster_wide"] else ""
     unseen = existing["allowed_not_observed"]["total"]
-    yield "existing", f"{own}{wide}; allowed by their rules, but not seen {unseen:,}"
+    yield "existing", f"{own}{wide}; connections that they allow and nobody made {unseen:,}"
     kept, pruned = existing["kept"], existing["pruned"]
     if kept["rules"] or kept["policies"]:
         counts = f"rules {len(kept['rules']):,}, whole policies {len(kept['policies']):,}"
-        yield "kept", f"{counts}: of netpol's, exercised by nothing; --prune drops them"
+        yield "kept", f"{counts}: by netpol, exercised by nothing; --prune drops them"
     if pruned["rules"] or pruned["policies"]:
         counts = f"rules {sum(pruned['rules'].values()):,}, whole policies {len(pruned['policies']):,}"
-        yield "pruned", f"{counts}: of netpol's, exercised by nothing"
+        yield "pruned", f"{counts}: by netpol, exercised by nothing"
 
 
 def _listed(lines: Sequence[str], heading: str) -> Iterator[str]:

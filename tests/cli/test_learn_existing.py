@@ -366,3 +366,14 @@ def test_labels_choose_flows_too(netpol: Netpol, shop: Path, sample: Path) -> No
     for row in rows:
         assert "data/redis[StatefulSet]" in {row["source"], row["destination"]}
     assert netpol("flows", shop, "-l", "app=redis").code == 2
+
+
+def test_what_the_readme_shows_is_what_is_said(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## Clusters that have policies already") :]
+    shown = section.split("```")[3].strip("\n")
+    answer = netpol(
+        "learn", shop, "--cluster", sample / CLUSTER, "--existing", sample / "existing.yaml", "-d", tmp_path
+    )
+    assert answer.code == 0
+    assert shown in answer.err
