@@ -75,18 +75,28 @@ def test_each_tier_is_a_step(run: Any, tmp_path: Path) -> None:
         "shop/web-1-a[Pod] to shop/db[Pod] on TCP/sql: allowed",
         "",
         "On port 5432, allowed:",
-        "Egress, Admin tier: shop/web-1-a is selected by "
-        + "AdminNetworkPolicy/names (tiers.yaml: document 3) with priority 7.",
+        (
+            "Egress, Admin tier: shop/web-1-a is selected by "
+            "AdminNetworkPolicy/names (tiers.yaml: document 3) with priority 7."
+        ),
         "  No egress rule of it matches.",
         "Egress: no NetworkPolicy isolates shop/web-1-a.",
-        "Egress, Baseline tier: shop/web-1-a is selected by "
-        + "BaselineAdminNetworkPolicy/default (tiers.yaml: document 2) with no priority.",
-        "  BaselineAdminNetworkPolicy/default: spec.egress[0].to[0] allows it, and nothing else is asked: "
-        + "namespaceSelector {} on every port.",
-        "Ingress, Admin tier: shop/db is selected by "
-        + "ClusterNetworkPolicy/guard (tiers.yaml: document 1) with priority 5.",
-        "  ClusterNetworkPolicy/guard: spec.ingress[0].from[0], protocols[0] (sql) leaves it to the next tier: "
-        + "namespaceSelector {} on port 'sql'.",
+        (
+            "Egress, Baseline tier: shop/web-1-a is selected by "
+            "BaselineAdminNetworkPolicy/default (tiers.yaml: document 2) with no priority."
+        ),
+        (
+            "  BaselineAdminNetworkPolicy/default: spec.egress[0].to[0] allows it, and nothing else is asked: "
+            "namespaceSelector {} on every port."
+        ),
+        (
+            "Ingress, Admin tier: shop/db is selected by "
+            "ClusterNetworkPolicy/guard (tiers.yaml: document 1) with priority 5."
+        ),
+        (
+            "  ClusterNetworkPolicy/guard: spec.ingress[0].from[0], protocols[0] (sql) leaves it to the next tier: "
+            "namespaceSelector {} on port 'sql'."
+        ),
         "Ingress: shop/db is isolated by shop/db (policy.yaml: document 1).",
         "  shop/db: spec.ingress[0].from[0] allows it: podSelector app=web on every port.",
         "Allowed: both ends let it pass.",
@@ -130,8 +140,10 @@ def test_what_depends_on_a_name_is_undefined(run: Any) -> None:
     assert answer.out.splitlines() == [
         "shop/web-1-a[Pod] to 203.0.113.9 on TCP/25: undefined",
         "",
-        "Undefined: whether AdminNetworkPolicy/names: spec.egress[0].to[0] has the address "
-        + "depends on the answers of DNS to mail.example.com.",
+        (
+            "Undefined: whether AdminNetworkPolicy/names: spec.egress[0].to[0] has the address "
+            "depends on the answers of DNS to mail.example.com."
+        ),
     ]
     assert _explain(run, "shop/web-1-a", "203.0.113.9", "26").code == 0
 
