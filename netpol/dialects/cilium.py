@@ -22,6 +22,7 @@ from netpol.dialects.documents import CLOSED, sides, write
 from netpol.dialects.named_needs import NamedNeeds
 from netpol.dialects.translation import Remarks, Translation
 from netpol.model.flow import ICMP, SCTP, TCP, UDP, protocol_name
+from netpol.model.platform import Kind, platform_at
 from netpol.model.policy import BlockPeer, PolicyPort
 from netpol.model.wildcard import Depth, Wildcard
 from netpol.review.cilium import leaves_out
@@ -57,11 +58,6 @@ def to_cilium(policies: Iterable[NetworkPolicy], around: Surroundings) -> Transl
     return Translation(
         documents=tuple(_Policy(policy, around, remarks).written() for policy in policies), remarks=remarks.all()
     )
-
-
-def leaves_out_label(key: str) -> bool:
-    """Whether a selector on this key matches nothing in Cilium, as it is configured by default."""
-    return leaves_out(key)
 
 
 class _Policy:
@@ -149,6 +145,14 @@ class _Policy:
                     "fromNodes and toNodes, where this node alone is meant",
                 )
                 return {"host", "remote-node"}
+            platform = platform_at(address, UDP, DNS_PORT)
+            if platform is not None and platform.kind is Kind.NODE_DNS:
+                self._remark(
+                    "cilium-node-dns",
+                    f"{way}: {address} is a DNS cache on each node: where Cilium takes that for the node itself, or "
+                    "redirects it to a pod, its address does not match",
+                    "Allow the entity host, or the pods that a CiliumLocalRedirectPolicy leads to, on port 53",
+                )
         inside = [f"node {name}" for held, name in self._around.nodes.items() if held in block]
         inside += [f"pod {name}" for held, name in self._around.pods.items() if held in block]
         if inside:

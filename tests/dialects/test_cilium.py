@@ -165,6 +165,13 @@ def test_a_block_that_holds_pods_is_told() -> None:
     assert "pod a/bare, pod a/db, pod a/web" in remarks(policy, Surroundings(pods=held))["cilium-block-in-cluster"]
 
 
+def test_a_dns_cache_of_the_node_is_told() -> None:
+    policy = samples.policy(egress=(Rule(peers=samples.blocks("169.254.20.10/32"), ports=(PolicyPort(port=53),)),))
+    assert set(remarks(policy, Surroundings())) == {"cilium-node-dns"}
+    (rule,) = yaml.safe_load(to_cilium([policy], Surroundings()).to_yaml())["spec"]["egress"]
+    assert rule["toCIDR"] == ["169.254.20.10/32"]
+
+
 def test_names_admit_what_dns_answers_for_them() -> None:
     policy, around = samples.SAMPLES["names"]
     judge = Cilium(
