@@ -17,8 +17,8 @@ EXAMPLE_PORTS = 8
 class Reason(Enum):
     """A stable id and what it means; asked in this order, so that every connection has exactly one.
 
-    First what must never be allowed, whatever came of it; then what needs no rule at all, then what did not demonstrably
-    work, then what cannot be attributed or named, and at the end what only the whole picture shows.
+    First what must never be allowed, whatever came of it; then what needs no rule at all, then what did not
+    demonstrably work, then what cannot be attributed or named, and at the end what only the whole picture shows.
     """
 
     THREAT_LIST = ("threat-list", "a threat list names the address, or a name that led there")
