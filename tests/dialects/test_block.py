@@ -48,7 +48,11 @@ def test_what_is_written_reads_back(document: dict[str, Any], head: str) -> None
 
 
 def test_comments_stand_behind_scalars_and_above_the_rest() -> None:
-    document = {"a": Noted("x", "one"), "b": Noted([], "two"), "c": [Noted({"d": 1}, "three"), Noted("y", "four")]}
+    document: dict[str, Any] = {
+        "a": Noted("x", "one"),
+        "b": Noted([], "two"),
+        "c": [Noted({"d": 1}, "three"), Noted("y", "four")],
+    }
     assert to_text(document, head="five") == (
         '# five\na: x # one\nb: [] # two\nc:\n  # three\n  - d: 1\n  - "y" # four\n'
     )
