@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netpol.cli.existing_account import existing_figures, existing_lines
+from netpol.cli.guard import threat_lines
 from netpol.cli.text import plain
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ _WIDTH = 16
 
 
 def account_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """The summary for a person, the most important first: what is closed only because nothing was seen."""
+    """The summary for a person, the most important first: threats, then what is closed because nothing was seen."""
+    yield from threat_lines(summary["threats"])
     silence = summary["closed_on_silence"]
     if silence:
         yield f"Closed on silence alone, {len(silence)} in all; check these first:"

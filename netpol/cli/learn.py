@@ -78,6 +78,23 @@ def learn(
             "(calico-enterprise: with domains). What they say differently is told.",
         ),
     ] = Dialect.KUBERNETES,
+    threat_list: options.ThreatLists = None,
+    accept_threats: Annotated[
+        bool,
+        typer.Option(
+            "--accept-threats",
+            help="Exit with 0 even though a threat list matched. What matched is not allowed all the same.",
+        ),
+    ] = False,
+    allow_metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-metadata",
+            metavar="WORKLOAD",
+            help="ns/name or ns/name[Kind]: it is meant to read cloud metadata, and may. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -121,6 +138,9 @@ def learn(
             options=choice,
             prune=prune,
             dialect=dialect,
+            threat_lists=threat_list or [],
+            accept_threats=accept_threats,
+            allow_metadata=allow_metadata or [],
         )
     )
     translation = result.translation

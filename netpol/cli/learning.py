@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from netpol.cli.dialect import Dialect, account_of, surroundings, translate, usable
 from netpol.cli.existing import read_cluster
 from netpol.cli.existing_json import Laid
+from netpol.cli.guard import Guard
 from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
 from netpol.cli.summary import summary_of
+from netpol.cli.workload_names import workloads_named
 from netpol.dialects.allowlists.formats import FORMATS, files
 from netpol.dialects.allowlists.values import Options as Allowances
 from netpol.egress.needs import needs_of
 from netpol.egress.selection import Selection
+from netpol.egress.sensitive import Sensitive
 from netpol.graph.admit import admit
 from netpol.graph.beyond import beyond
 from netpol.graph.label_graph import LabelGraph
@@ -28,6 +31,7 @@ from netpol.policy.generate_scope import Scope
 from netpol.policy.merge import Terms, merge
 from netpol.policy.replay import replay
 from netpol.policy.tightness import tightness
+from netpol.policy.withhold import withhold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +59,9 @@ class Wish:
         options: Without the existing policies' part.
         prune: Drop what netpol wrote earlier and was not exercised.
         dialect: What the policies will be written as.
+        threat_lists: Paths of lists of what must never be allowed.
+        accept_threats: What they name does not change the exit code.
+        allow_metadata: Workloads that are meant to read cloud metadata, as text.
     """
 
     captures: Sequence[str]
@@ -64,6 +71,9 @@ class Wish:
     options: Options
     prune: bool
     dialect: Dialect = Dialect.KUBERNETES
+    threat_lists: Sequence[str] = ()
+    accept_threats: bool = False
+    allow_metadata: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +87,7 @@ class Learned:
         merged: Whether existing policies were looked at.
         allowlists: Relative paths to the texts of allowlists of what these workloads need outside the cluster; none
             where no folder is written.
-        exit_code: 0, or that of captures that could not be read to their end.
+        exit_code: 0, that of captures that could not be read to their end, or that of matches with threat lists.
     """
 
     policies: tuple[NetworkPolicy, ...]
@@ -105,18 +115,22 @@ def learned(wish: Wish) -> Learned:
     warn_of_unknown_namespaces(choice.namespaces, known)
     warn_of_unmatched(choice.selector, known)
     foreign = wish.dialect is not Dialect.KUBERNETES
-    names = Names() if foreign or wish.directory is not None else None
-    reading = read(wish.captures, known, names=names)
+    names = Names() if foreign or wish.directory is not None or wish.threat_lists else None
+    guard = Guard.of(wish.threat_lists, names, Sensitive(workloads_named(wish.allow_metadata, inventory)))
+    reading = read(wish.captures, known, names=guard.sink(names))
+    guard.look(reading.resolved(known))
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)
     selectors = Selectors(inventory, lambda key: usable(wish.dialect, key))
-    admission = admit(watch.through(flows) if found else flows, inventory, selectable=selectors.selectable)
+    flows = watch.through(flows) if found else flows
+    admission = admit(flows, inventory, selectable=selectors.selectable, bar=guard.bar)
     graph = LabelGraph.of(admission, inventory)
     generated = generate(graph, inventory, selectors, choice)
     scope = Scope(choice, inventory)
     terms = Terms(prune=wish.prune, asked=scope.asks_about, foreign=today.foreign_names)
-    merged = merge(generated.policies, today.managed, inventory, terms)
-    proof = replay(admission.observations, Evaluator(merged.policies, inventory))
+    merged = merge(generated.policies, withhold(today.managed, guard.unwanted), inventory, terms)
+    judge = Evaluator(merged.policies, inventory)
+    proof = replay(admission.observations, judge)
     proof.prove()
     figures = tightness(graph, inventory, today.after(merged), existing=today.everything)
     laid = None
@@ -125,19 +139,23 @@ def learned(wish: Wish) -> Learned:
     needs = _needs(admission, names, inventory, scope) if names else ()
     translation = None
     if foreign:
-        seen = beyond(reading.resolved(known), admission, selectable=selectors.selectable)
+        seen = beyond(guard.passing(reading.resolved(known)), admission, selectable=selectors.selectable)
         around = surroundings(inventory, generated, selectors, seen, needs)
         translation = translate(wish.dialect, merged.policies, around)
     summary = summary_of(reading, inventory, admission, graph, generated, proof, figures, laid)
     return Learned(
         policies=merged.policies,
         translation=translation,
-        summary={**summary, "dialect": account_of(wish.dialect, translation)},
+        summary={
+            "threats": guard.summary(known.timeline, judge),
+            **summary,
+            "dialect": account_of(wish.dialect, translation),
+        },
         nodes={address: node.name for node in inventory.nodes for address in node.addresses},
         scope=scope,
         merged=found is not None,
         allowlists=_allowlists(needs, inventory) if wish.directory is not None else {},
-        exit_code=reading.exit_code,
+        exit_code=reading.exit_code or int(guard.found and not wish.accept_threats),
     )
 
 

@@ -70,6 +70,16 @@ Selector = Annotated[
         show_default=False,
     ),
 ]
+ThreatLists = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threat-list",
+        metavar="FILE",
+        help="Addresses, blocks and names that must never be allowed: one a line, a hosts file, CSV, or a STIX 2.1 "
+        "bundle. Repeatable. What matches is reported first.",
+        show_default=False,
+    ),
+]
 
 
 def chosen_labels(text: str | None) -> LabelSelector | None:

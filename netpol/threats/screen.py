@@ -118,6 +118,10 @@ class Screen:
                 return True
         return False
 
+    def names(self, flow: ResolvedFlow) -> bool:
+        """The same, without keeping anything."""
+        return any(self._named(flow, end.address, outgoing=outgoing) is not None for outgoing, _, end in _sides(flow))
+
     @property
     def hits(self) -> tuple[Hit, ...]:
         """All hits: by list and line, then who."""
