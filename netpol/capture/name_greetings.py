@@ -154,9 +154,9 @@ class Greetings:
             return False
         if requests:
             self._remember(key, sequence)
+            self._sink.count("HTTP requests", len(requests))
         for name, traits in requests:
             self._found.append(_greeting(key, TCP, time, name, traits))
-        self._sink.count("HTTP requests", len(requests))
         return True
 
     def _say_hello(self, key: Key, mark: int | bytes, time: int, protocol: int, message: bytes) -> None:
