@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netpol.cli.diff_git import PREFIX, GitPlace, read_git
 from netpol.cli.observe import Cluster, cluster_from, cluster_of, note, paths_of, warn
+from netpol.cli.policies import tell_of_others
 from netpol.errors import ClusterError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from netpol.cli.observe import ClusterChoice
     from netpol.cluster.documents import Document
@@ -72,11 +72,14 @@ def read_cluster(
     cluster = cluster_of(choice) if inventory is None else cluster_from(inventory)
     if not sources:
         return cluster, None
-    return cluster, ExistingRead(sources=sources, policies=_policies(live, written, sources))
+    policies = _policies(live, written)
+    if not policies.everything and any(word != LIVE and not _is_new(word, directory) for word in sources):
+        warn(f"{', '.join(sources)}: no policy there: everything is allowed today")
+    return cluster, ExistingRead(sources=sources, policies=policies)
 
 
-def _policies(live: list[Document], written: list[Document], sources: Sequence[str]) -> Existing:
-    from netpol.dialects.read import is_policy, read_policies
+def _policies(live: list[Document], written: list[Document]) -> Existing:
+    from netpol.dialects.read import read_policies
     from netpol.policy.existing import Existing
 
     try:
@@ -84,25 +87,11 @@ def _policies(live: list[Document], written: list[Document], sources: Sequence[s
     except InputError as error:
         remedy = "Mend them, or leave existing policies out of account with --existing none"
         raise InputError(f"{error}\n{remedy}") from None
-    tell_of_others(document for document in written if not is_policy(document))
+    tell_of_others(written)
     nameless = sum(document.data.get("kind") == "NetworkPolicy" and not _namespace(document) for document in written)
     if nameless:
         note(f"{nameless} existing policies name no namespace: they are taken for those of the namespace default")
-    if not found.everything and sources != (LIVE,):
-        warn(f"{', '.join(sources)}: no policy there: everything is allowed today")
     return Existing.of(found.everything)
-
-
-def tell_of_others(documents: Iterable[Document]) -> None:
-    """Says on stderr which objects were passed over, but not those that netpol itself puts beside policies."""
-    kinds: Counter[str] = Counter()
-    for document in documents:
-        kind = document.data.get("kind")
-        if document.data.get("generator") != "netpol" and kind != "Kustomization":
-            kinds[kind if isinstance(kind, str) else "no kind"] += 1
-    if kinds:
-        counts = ", ".join(f"{count} {kind[:100]}" for kind, count in sorted(kinds.items()))
-        note(f"passed over, since they are no policies: {counts}")
 
 
 def _namespace(document: Document) -> object:
@@ -115,16 +104,14 @@ def _documents(word: str, directory: Path | None) -> Iterator[Document]:
 
     if word.startswith(PREFIX):
         return read_git(GitPlace.parse(word))
-    if directory is not None and word != "-" and _holds_nothing_yet(Path(word), directory):
-        return iter(())
-    return read_documents(paths_of([word]))
+    return iter(()) if _is_new(word, directory) else read_documents(paths_of([word]))
 
 
-def _holds_nothing_yet(path: Path, directory: Path) -> bool:
-    """The first run of `--existing DIR -d DIR` finds nothing there."""
-    if path.absolute() != directory.absolute():
+def _is_new(word: str, directory: Path | None) -> bool:
+    """Whether it is the folder where the result goes, and nothing is there yet: the first of many runs."""
+    if directory is None or word == "-" or Path(word).absolute() != directory.absolute():
         return False
-    return not path.exists() or (path.is_dir() and next(path.rglob("*.*"), None) is None)
+    return not directory.exists() or (directory.is_dir() and next(directory.rglob("*.*"), None) is None)
 
 
 def _read_live(choice: ClusterChoice, reading: LiveReading, *, asked: bool) -> list[Document]:

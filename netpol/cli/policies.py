@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netpol.cli.observe import note, paths_of
@@ -10,6 +11,7 @@ from netpol.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from netpol.cluster.documents import Document
     from netpol.model.tiers import Policy
     from netpol.review.findings import AnyWritten
 
@@ -31,9 +33,7 @@ def read_written(words: Sequence[str]) -> tuple[AnyWritten, ...]:
 
     documents = list(read_documents(paths_of(words)))
     found = read_policies(documents)
-    if found.passed_over:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in found.passed_over.items())
-        note(f"passed over, since they are no policies: {kinds}")
+    tell_of_others(documents)
     if not found.everything:
         raise InputError("holds no policy", where=tuple(words[:1]), remedy="Name files with policies")
     contents = {document.place: document.data for document in documents}
@@ -46,3 +46,20 @@ def read_written(words: Sequence[str]) -> tuple[AnyWritten, ...]:
         for policy, place in zip(found.policies, found.places, strict=True)
     )
     return (*tiers, *policies)
+
+
+def tell_of_others(documents: Sequence[Document]) -> None:
+    """Counts on stderr the objects that are no policies; not what belongs beside them: kustomizations, own files."""
+    from netpol.cli.output import ALLOWLISTS, SUMMARY
+    from netpol.dialects.read import is_policy, read_policies
+
+    def is_beside(document: Document, folder: Path) -> bool:
+        """Whether `learn -d FOLDER` wrote the file: the summary, an allowlist."""
+        path = Path(document.place[0])
+        return folder / ALLOWLISTS in path.parents or path == folder / SUMMARY
+
+    ours = {Path(found.place[0]).parent for found in documents if found.data.get("generator") == "netpol"}
+    others = [found for found in documents if not any(is_beside(found, folder) for folder in ours)]
+    counts = read_policies(found for found in others if not is_policy(found)).passed_over
+    if kinds := ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind != "Kustomization"):
+        note(f"passed over, since they are no policies: {kinds}")

@@ -203,12 +203,18 @@ def test_the_folder_may_be_its_own_existing_set_from_the_first_run_on(
 ) -> None:
     out = tmp_path / "policies"
     base = ("learn", shop / "node-a.pcap", "--cluster", sample / CLUSTER, "--existing", out, "-d", out)
-    assert netpol("learn", shop, "--cluster", sample / CLUSTER, "--existing", out, "-d", out).code == 0
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "--existing", out, "-d", out)
+    assert answer.code == 0
+    assert "no policy there" not in answer.err
     whole = {name: document for path in out.glob("*/*.yaml") for name, document in documents(path.read_text()).items()}
     # One node sees less; what it does not see is kept.
     answer = netpol(*base)
     assert answer.code == 0
     assert "written anew" not in answer.err
+    # What netpol itself put beside the policies is no news, to other commands neither.
+    assert "passed over" not in answer.err
+    answer = netpol("check", shop / "node-a.pcap", "--cluster", sample / CLUSTER, "--policies", out)
+    assert "passed over" not in answer.err
     kept = {name: document for path in out.glob("*/*.yaml") for name, document in documents(path.read_text()).items()}
     assert kept.keys() == whole.keys()
     assert existing(out)["kept"]["rules"]
