@@ -47,6 +47,7 @@ _LEFT_OUT: Final = tuple(
         r"batch\.kubernetes\.io/controller-uid",
         r".*beta\.kubernetes\.io",
         r"k8s\.io",
+        r"topology\.kubernetes\.io",  # since 1.20
         r"pod-template-generation",
         r"pod-template-hash",
         r"controller-revision-hash",

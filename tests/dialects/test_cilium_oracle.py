@@ -83,5 +83,6 @@ def test_the_labels_that_identities_hold(agent: Oracle) -> None:
         "io.kubernetes/x",
     ]
     keys += ["batch.kubernetes.io/controller-uid", "beta.kubernetes.io/arch", "x.beta.kubernetes.io/y", "annotation.a"]
+    keys += ["topology.kubernetes.io/zone", "topology.kubernetes.io"]
     keys += ["k8s.io/x", "k8s.iox", "controller-uid", "job-name", "team", "app.kubernetes.iox"]
     assert agent.ask({"keys": keys})["kept"] == [not leaves_out(key) for key in keys]
