@@ -9,4 +9,11 @@ capture order and leaves every count that a person needs to trust them in `packe
     transport    TCP, UDP, SCTP, ICMP to columns                      tunnels      VXLAN, Geneve, GRE, IP in IP
     fragments    later fragments get the ports of their first         unreachable  what ICMP errors quote
     decode       one block of records through all of the above        read         several captures merged by time
+
+Where names are asked for, `name_reader` picks the packets that may carry some (`name_segments`) and hands what they say
+to a `name_evidence.NameSink`:
+
+    name_dns_block  DNS answers, many at once (name_dns_walk)         name_dns      one at a time: the definition
+    name_greetings  ClientHellos and requests over packets            name_tls, name_quic, name_http   what they say
+    name_streams    TCP in order        name_conversations  DNS over TCP      name_fragments  fragmented answers
 """

@@ -56,7 +56,11 @@ def numbers_of(texts: Texts, names: Wires) -> Ints:
     order, begins = _groups(names)
     heads = order[begins]
     counts = np.diff(begins, append=len(order))
-    found = _numbers(texts, Wires(names.data, names.at[heads], names.size[heads], names.kind[heads]), counts)
+    # Numbers are given in the order in which names are met, not in that of secret hashes: runs do not differ.
+    met = np.argsort(heads)
+    its = heads[met]
+    found = np.empty(len(heads), np.int64)
+    found[met] = _numbers(texts, Wires(names.data, names.at[its], names.size[its], names.kind[its]), counts[met])
     result = np.empty(len(order), np.int64)
     result[order] = np.repeat(found, counts)
     return result
