@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from netpol.capture.name_evidence import NameSink
     from netpol.cluster.timeline import Timeline
+    from netpol.egress.sensitive import Use
     from netpol.graph.judge import Accepted
     from netpol.model.endpoint import ResolvedFlow
     from netpol.names.table import Names
@@ -98,6 +99,11 @@ class Guard:
             type(first)(number) for first, last in addresses.ranges() for number in range(int(first), int(last) + 1)
         )
         return (addresses & seen) | AddressSet.collect(one for one in singles if self.threats.address(one))
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What of the platform was barred."""
+        return self.sensitive.uses if self.sensitive else ()
 
     @property
     def found(self) -> bool:

@@ -27,6 +27,7 @@ from netpol.policy.existing import Existing, compare
 from netpol.policy.existing_silence import sort_out
 from netpol.policy.existing_watch import Watch
 from netpol.policy.generate import generate
+from netpol.policy.generate_platform import with_platform
 from netpol.policy.generate_scope import Scope
 from netpol.policy.merge import Terms, merge
 from netpol.policy.replay import replay
@@ -127,6 +128,8 @@ def learned(wish: Wish) -> Learned:
     graph = LabelGraph.of(admission, inventory)
     generated = generate(graph, inventory, selectors, choice)
     scope = Scope(choice, inventory)
+    statements = with_platform(generated.statements, guard.uses, admission.observations, inventory, scope.why_not)
+    generated = replace(generated, statements=statements)
     terms = Terms(prune=wish.prune, asked=scope.asks_about, foreign=today.foreign_names)
     merged = merge(generated.policies, withhold(today.managed, guard.unwanted), inventory, terms)
     judge = Evaluator(merged.policies, inventory)

@@ -24,21 +24,27 @@ if TYPE_CHECKING:
 class Topic(IntEnum):
     """What a statement is about, the most important first; the name in lower case with hyphens is its stable id."""
 
-    SILENT_PORT = 1
+    METADATA = 1
+    """It read cloud metadata: closed."""
+    KUBELET = 2
+    """It spoke to a kubelet: closed, but for that of its own node."""
+    SILENT_PORT = 3
     """A declared port or Service that nobody used is closed."""
-    SHARED_SELECTOR = 2
+    SHARED_SELECTOR = 4
     """Labels cannot tell workloads apart: what one may do, the other may too."""
-    SILENT_INGRESS = 3
+    SILENT_INGRESS = 5
     """Nobody connected to it and it declares no port: closed to all."""
-    SILENT_EGRESS = 4
+    SILENT_EGRESS = 6
     """It was never seen to open a connection: it may open none."""
-    MIDSTREAM = 5
+    MIDSTREAM = 7
     """An edge is known only from connections older than the capture."""
-    ANY_BACKEND = 6
+    ANY_BACKEND = 8
     """An edge is known only from a Service's address: which pod answered was not seen."""
-    NODE_PEER = 7
+    NODE_PEER = 9
     """A peer is a node's address: a hostNetwork pod, or traffic that the node rewrote."""
-    NO_POLICY = 8
+    PLATFORM_PEER = 10
+    """A peer is a part of the platform below the cluster: the API server, node-local DNS."""
+    NO_POLICY = 11
     """A workload without a policy, and why."""
 
     @property
