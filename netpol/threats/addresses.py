@@ -27,13 +27,13 @@ class Ranges:
 
     def add(self, first: Address, last: Address, line: int) -> None:
         """Adds a range of one family that stands in a line of the list."""
+        self._found.clear()  # what was sorted looks into the columns, which cannot grow meanwhile
         low, high = int(first), int(last)
         for column, word in zip(
             self._columns[first.version], (low >> 64, low & _LOW, high >> 64, high & _LOW), strict=True
         ):
             column.append(word)
         self._lines[first.version].append(line)
-        self._found.clear()
 
     def line(self, address: Address) -> int | None:
         """The line of a range that holds the address, None where none does."""
