@@ -9,30 +9,30 @@ do speak of ICMP.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 from netpol.model.flow import PORT_PROTOCOLS
 from netpol.model.policy import PodPeer
 from netpol.model.ports import PortSet
-from netpol.model.tier_peers import DomainNamesPeer, NetworksPeer, NodesPeer
+from netpol.model.tier_peers import DomainNamesPeer
 from netpol.model.tiers import Action, Tier
 from netpol.policy import matching
+from netpol.policy.atoms_addresses import AddressAtoms
+from netpol.policy.classes_tiers import area, areas
 from netpol.policy.policy_set import tier_rules
 from netpol.policy.verdict import Ruling, Side, TierMatch, TierStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netpol.model.cidr import AddressSet
-    from netpol.model.flow import Address
     from netpol.model.inventory import ContainerPort, Inventory
-    from netpol.model.labels import LabelSelector
+    from netpol.model.tier_peers import TierPeer
     from netpol.model.tiers import TierPolicy, TierRule
     from netpol.policy.evaluate_rules import Kind, Resolved
     from netpol.policy.policy_set import PolicySet
     from netpol.policy.verdict import Way
-
-_ANYWHERE, _PERHAPS = None, "perhaps"
 
 
 class TierAsked(NamedTuple):
@@ -44,20 +44,36 @@ class TierAsked(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """A rule that may match one kind of peer.
+    """A rule of a policy that selects the subject.
 
     Attributes:
-        peers: (peer index, where): the peer matches where an address is in the set, anyway (None), or perhaps.
+        peers: The bit of each of its peers.
+        bits: All of them.
+        names: The first peer that names domains, None where none does.
+        may_be_pods: Whether any of those names can be that of a pod.
     """
 
     policy: TierPolicy
     position: int
     rule: TierRule
-    peers: tuple[tuple[int, AddressSet | str | None], ...]
+    peers: tuple[int, ...]
+    bits: int
+    names: int | None
+    may_be_pods: bool
+
+
+class _Selecting(NamedTuple):
+    """The policies of one tier that select a kind of pods and have rules for a direction, in order, and those rules."""
+
+    policies: tuple[TierPolicy, ...]
+    rules: tuple[_Candidate, ...]
 
 
 class TierJudge:
     """Asks the cluster-wide policies of a policy set.
+
+    What subjects and peers mean is looked up for all of them at once: each that has selectors is a bit that a kind of
+    pods has or not, each that has addresses is a bit that an address has or not.
 
     Args:
         policies: All of them.
@@ -67,9 +83,16 @@ class TierJudge:
     def __init__(self, policies: PolicySet, inventory: Inventory) -> None:
         self._tiers = {Tier.ADMIN: policies.admin, Tier.BASELINE: policies.baseline}
         self._inventory = inventory
-        self._nodes: dict[LabelSelector, AddressSet] = {}
-        self._selecting: dict[tuple[Kind, Tier, Way], tuple[TierPolicy, ...]] = {}
-        self._rules: dict[tuple[Kind, Kind | None, Tier, Way], tuple[_Candidate, ...]] = {}
+        self._atoms = AddressAtoms(areas(policies.tiers, inventory))
+        self._areas = {block: 1 << number for number, block in enumerate(self._atoms.blocks)}
+        chosen = [policy.subject for policy in policies.tiers]
+        for policy in policies.tiers:
+            rules = (*policy.ingress, *policy.egress)
+            chosen += (peer for rule in rules for peer in rule.peers if isinstance(peer, PodPeer))
+        first = len(self._areas)
+        self._pods = {peer: 1 << first + number for number, peer in enumerate(dict.fromkeys(chosen))}
+        self._kinds: dict[Kind, int] = {}
+        self._selecting: dict[tuple[Kind, Tier, Way], _Selecting] = {}
 
     def side(self, side: Side, subject: Resolved, peer: Resolved, asked: TierAsked, *, undefined: str) -> Side:
         """A side with what the tiers say.
@@ -107,78 +130,85 @@ class TierJudge:
 
     def _step(self, tier: Tier, way: Way, subject: Resolved, peer: Resolved, asked: TierAsked) -> TierStep | None:
         """What one tier says, None where no policy of it has rules for the subject in this direction."""
-        selecting = self._policies(tier, way, subject.kind) if subject.kind is not None else ()
-        if not selecting or subject.kind is None:
+        selecting = self._of(tier, way, subject.kind) if subject.kind is not None else None
+        if selecting is None or not selecting.policies:
             return None
+        meant = self._meant(peer)
         possible: list[TierMatch] = []
-        for candidate in self._candidates(tier, way, subject.kind, peer.kind):
-            certain, index = _peer(candidate, peer.addresses)
-            covered, port = _port(candidate.rule, asked) if index is not None else (False, None)
-            if index is None or covered is False:
+        found: TierMatch | None = None
+        for candidate in selecting.rules:
+            certain = bool(candidate.bits & meant)
+            doubtful = candidate.names is not None and (peer.kind is None or candidate.may_be_pods)
+            if not (certain or doubtful):
                 continue
+            covered, port = _port(candidate.rule, asked)
+            if covered is False:
+                continue
+            index = _first(candidate.peers, meant) if certain else candidate.names or 0
             match = TierMatch(policy=candidate.policy, way=way, rule=candidate.position, peer=index, port=port)
             if certain and covered:
-                return TierStep(tier=tier, policies=selecting, match=match, possible=tuple(possible))
+                found = match
+                break
             possible.append(match)
-        return TierStep(tier=tier, policies=selecting, possible=tuple(possible))
+        return TierStep(tier=tier, policies=selecting.policies, match=found, possible=tuple(possible))
 
-    def _policies(self, tier: Tier, way: Way, kind: Kind) -> tuple[TierPolicy, ...]:
-        found = self._selecting.get((kind, tier, way))
+    def _of(self, tier: Tier, way: Way, subject: Kind) -> _Selecting:
+        """The policies that select the subject, and their rules."""
+        found = self._selecting.get((subject, tier, way))
         if found is None:
-            found = self._selecting[kind, tier, way] = tuple(
-                policy for policy in self._tiers[tier] if tier_rules(policy, way) and _means(policy.subject, kind)
+            selected = self._selected(subject)
+            policies = tuple(
+                policy
+                for policy in self._tiers[tier]
+                if tier_rules(policy, way) and self._pods[policy.subject] & selected
             )
-        return found
-
-    def _candidates(self, tier: Tier, way: Way, subject: Kind, peer: Kind | None) -> tuple[_Candidate, ...]:
-        found = self._rules.get((subject, peer, tier, way))
-        if found is None:
-            found = self._rules[subject, peer, tier, way] = tuple(
-                _Candidate(policy, position, rule, peers)
-                for policy in self._policies(tier, way, subject)
+            rules = tuple(
+                self._candidate(policy, position, rule)
+                for policy in policies
                 for position, rule in enumerate(tier_rules(policy, way))
-                if (peers := tuple(self._possible(rule, peer)))
             )
+            found = self._selecting[subject, tier, way] = _Selecting(policies, rules)
         return found
 
-    def _possible(self, rule: TierRule, kind: Kind | None) -> Iterator[tuple[int, AddressSet | str | None]]:
-        """The peers of a rule that may match; nothing after one that matches anyway can matter."""
-        for index, peer in enumerate(rule.peers):
-            if isinstance(peer, PodPeer):
-                if kind is not None and _means(peer, kind):
-                    yield index, _ANYWHERE
-                    return
-            elif isinstance(peer, DomainNamesPeer):
-                if kind is None or peer.may_be_pods:
-                    yield index, _PERHAPS
-            else:
-                yield index, self._addresses(peer)
+    def _candidate(self, policy: TierPolicy, position: int, rule: TierRule) -> _Candidate:
+        names = [(index, peer) for index, peer in enumerate(rule.peers) if isinstance(peer, DomainNamesPeer)]
+        bits = tuple(map(self._bit, rule.peers))
+        return _Candidate(
+            policy=policy,
+            position=position,
+            rule=rule,
+            peers=bits,
+            bits=reduce(or_, bits),
+            names=names[0][0] if names else None,
+            may_be_pods=any(peer.may_be_pods for _, peer in names),
+        )
 
-    def _addresses(self, peer: NetworksPeer | NodesPeer) -> AddressSet:
-        if isinstance(peer, NetworksPeer):
-            return peer.addresses
-        found = self._nodes.get(peer.selector)
+    def _bit(self, peer: TierPeer) -> int:
+        """Its bit; names of domains have none."""
+        if isinstance(peer, PodPeer):
+            return self._pods[peer]
+        return 0 if isinstance(peer, DomainNamesPeer) else self._areas[area(peer, self._inventory)]
+
+    def _meant(self, end: Resolved) -> int:
+        """The bits of all peers that mean an end."""
+        inside = self._atoms.covering(end.addresses) if self._areas else 0
+        return inside if end.kind is None else inside | self._selected(end.kind)
+
+    def _selected(self, kind: Kind) -> int:
+        """The bits of all subjects and peers that select pods of a kind."""
+        found = self._kinds.get(kind)
         if found is None:
-            found = self._nodes[peer.selector] = matching.node_addresses(self._inventory, peer.selector)
+            found = 0
+            for peer, bit in self._pods.items():
+                if matching.peer_selects(peer, "", kind.example, kind.namespace_labels):
+                    found |= bit
+            self._kinds[kind] = found
         return found
 
 
-def _means(peer: PodPeer, kind: Kind) -> bool:
-    """Whether a subject or a peer with selectors selects pods of this kind."""
-    return matching.peer_selects(peer, "", kind.example, kind.namespace_labels)
-
-
-def _peer(candidate: _Candidate, addresses: tuple[Address, ...]) -> tuple[bool, int | None]:
-    """Whether a peer certainly matches, and the index of the first that does, or that may."""
-    doubtful = None
-    for index, where in candidate.peers:
-        if where is _ANYWHERE:
-            return True, index
-        if isinstance(where, str):
-            doubtful = index if doubtful is None else doubtful
-        elif any(address in where for address in addresses):
-            return True, index
-    return False, doubtful
+def _first(peers: tuple[int, ...], meant: int) -> int:
+    """The first of the peers that means the end."""
+    return next(index for index, bit in enumerate(peers) if bit & meant)
 
 
 def _port(rule: TierRule, asked: TierAsked) -> tuple[bool | None, int | None]:
