@@ -111,6 +111,7 @@ def egress(
             show_default=False,
         ),
     ] = None,
+    threat_list: options.ThreatLists = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -122,6 +123,7 @@ def egress(
     """
     from netpol.cli.egress_account import account_lines
     from netpol.cli.egress_render import Terminal, render
+    from netpol.cli.guard import Guard, threat_lines
     from netpol.cli.observe import (
         ClusterChoice,
         cluster_of,
@@ -149,9 +151,11 @@ def egress(
     if labels is not None:
         selection = replace(selection, workloads=workloads_with(labels, known.inventory))
     names = Names()
-    reading = read(captures, known, names=names)
+    guard = Guard.of(threat_list or [], names)
+    reading = read(captures, known, names=guard.sink(names))
+    guard.look(reading.resolved(known))
     attempts = Attempts(selection.takes)
-    admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch)
+    admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)
     needs = needs_of(admission.observations, names, known.inventory, selection=selection, attempts=attempts)
     if wildcards:
         needs = _widened(needs, wildcard_names, wildcard_depth)
@@ -163,6 +167,8 @@ def egress(
             note(f"the terminal is too narrow for {', '.join(terminal.left_out)}: | less -S shows all")
     else:
         _print_allowlist(output, needs, known, bound)
+    for line in threat_lines(guard.summary(known.timeline), rest=""):
+        sys.stderr.write(f"{line}\n")
     for line in account_lines(needs, attempts, names, reading, known.inventory):
         sys.stderr.write(f"{line}\n")
     raise typer.Exit(reading.exit_code)

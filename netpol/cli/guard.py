@@ -130,8 +130,15 @@ class Guard:
         }
 
 
-def threat_lines(threats: Mapping[str, Any] | None) -> Iterator[str]:
-    """What lists name, for a person: before everything else."""
+def threat_lines(
+    threats: Mapping[str, Any] | None, rest: str = ": -d DIR writes them all to summary.json"
+) -> Iterator[str]:
+    """What lists name, for a person: before everything else.
+
+    Args:
+        threats: Of `Guard.summary`.
+        rest: Where to find what is not shown.
+    """
     if threats is None:
         return
     matches, names = threats["matches"], threats["names"]
@@ -142,7 +149,7 @@ def threat_lines(threats: Mapping[str, Any] | None) -> Iterator[str]:
         lines = [*map(_match_line, matches), *map(_name_line, lone)]
         yield from (plain(f"  {line}.") for line in lines[:SHOWN])
         if len(lines) > SHOWN:
-            yield f"  and {len(lines) - SHOWN} more: -d DIR writes them all to summary.json"
+            yield f"  and {len(lines) - SHOWN} more{rest}"
     if threats["still_open"]:
         yield f"Left open all the same, {len(threats['still_open'])} in all:"
         for item in threats["still_open"][:SHOWN]:
@@ -155,7 +162,7 @@ def _list_line(one: Mapping[str, Any]) -> str:
     version = f", version {one['version']}" if one["version"] else ""
     passed = "".join(f"; {count:,} {what}" for what, count in one["passed_over"].items())
     bad = f"; {one['bad']:,} that are no entry ({'; '.join(one['bad_lines'])})" if one["bad"] else ""
-    held = f"{one['address_ranges']:,} addresses and ranges, {one['names']:,} names"
+    held = f"addresses and ranges {one['address_ranges']:,}, names {one['names']:,}"
     return f"{'threat list':<16}{one['list']}: {held}{version}, sha256 {one['sha256'][:12]}{passed}{bad}"
 
 

@@ -325,3 +325,25 @@ def test_remarks_of_an_allowlist_are_warnings_and_do_not_flood(netpol: Netpol, t
     assert "198.51.100.1 " in warnings[0]
     assert len(warnings) == 11
     assert warnings[-1].startswith("netpol: warning: and 10 more of the kind")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_no_allowlist_holds_what_a_threat_list_names(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("api.partner.example\n")
+    answer = netpol("egress", shop, "--cluster", sample / "cluster.yaml", "-o", name, "--threat-list", path)
+    assert answer.code == 0
+    assert "partner.example" not in answer.out
+    assert PARTNER not in answer.out
+    assert "On a threat list" in answer.err
+
+
+def test_what_a_threat_list_names_is_told_and_no_need(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(f"{PARTNER}\n")
+    answer = netpol("egress", shop, "--cluster", sample / "cluster.yaml", "--threat-list", path)
+    assert "Tried outside, and not learned:" in answer.out
+    assert "a threat list names the address" in answer.out
+    assert "strong" not in answer.out
