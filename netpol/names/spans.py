@@ -132,19 +132,21 @@ def merged(rows: Rows, gap: int) -> Rows:
     """Spans with the same identity that overlap, or lie at most `gap` apart, as one; sorted by key and time."""
     if len(rows) < 2:
         return rows
-    rows = rows[_order(rows)]
-    same = rows["key"][1:] == rows["key"][:-1]
+    # Whole rows are moved once, at the end; until then only what decides is.
+    order = _order(rows)
+    first, last = rows["first"][order], rows["last"][order]
+    key = rows["key"][order]
+    same = key[1:] == key[:-1]
     likely = np.flatnonzero(same)
     identity = np.ndarray((len(rows), _IDENTITY_WORDS), "u8", rows, _IDENTITY_AT, (SPAN.itemsize, 8))
-    same[likely] = (identity[likely] == identity[likely + 1]).all(axis=1)
-    latest = _running_latest(rows["last"], same)
-    touches = same & (rows["first"][1:] - gap <= latest[:-1])
-    if not touches.any():
-        return rows
+    same[likely] = (identity[order[likely]] == identity[order[likely + 1]]).all(axis=1)
+    latest = _running_latest(last, same)
+    touches = same & (first[1:] - gap <= latest[:-1])
     begins = np.flatnonzero(np.concatenate([[True], ~touches]))
-    result = rows[begins]
-    result["last"] = np.maximum.reduceat(rows["last"], begins)
-    result["count"] = np.add.reduceat(rows["count"], begins)
+    result = rows[order[begins]]
+    if len(begins) < len(rows):
+        result["last"] = np.maximum.reduceat(last, begins)
+        result["count"] = np.add.reduceat(rows["count"][order], begins)
     return result
 
 
@@ -158,7 +160,6 @@ def _order(rows: Rows) -> Ints:
 
 def _running_latest(last: Ints, same: Mask) -> Ints:
     """int64[n]: the latest end from the first row of a group of equal spans to each row."""
-    last = np.ascontiguousarray(last)
     if not (same & (last[1:] < last[:-1])).any():
         return last
     order = np.argsort(last, kind="stable")
