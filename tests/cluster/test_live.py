@@ -141,6 +141,24 @@ class TestLists:
         ]
         assert found[0].taken.endswith("Z")
 
+    def test_cluster_wide_policies_are_there_or_not(self, server: Server) -> None:
+        def answer(path: str, _query: dict[str, str]) -> Answer:
+            if path.endswith("/adminnetworkpolicies"):
+                return 403, b"{}"
+            if not path.endswith("/clusternetworkpolicies"):
+                return (404, b"{}") if path.startswith("/apis/policy.networking.k8s.io") else (200, EMPTY)
+            items = [{"metadata": {"name": "p"}, "spec": {}}]
+            return 200, json.dumps({"kind": "ClusterNetworkPolicyList", "items": items}).encode()
+
+        server.answers = answer
+        reading = LiveReading()
+        documents = read_live_documents(kubeconfig=server.kubeconfig, reading=reading, policies=True)
+        assert [(one.data["kind"], one.data["apiVersion"]) for one in documents] == [
+            ("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2")
+        ]
+        # Who may not ask does not know whether there are any; who finds none is told nothing.
+        assert reading.missed == ["adminnetworkpolicies"]
+
     def test_optional_kinds_that_are_refused_are_warned_about(self, server: Server) -> None:
         def answer(path: str, _query: dict[str, str]) -> Answer:
             if path.endswith(("nodes", "cronjobs")):

@@ -112,6 +112,25 @@ def test_the_rule_that_decided_is_named() -> None:
     assert str(verdict.egress.decided_by) == "AdminNetworkPolicy/p: spec.egress[1].to[1], ports[0]"
 
 
+def test_the_baseline_is_not_to_blame_for_pods_that_a_network_policy_isolates() -> None:
+    baseline = {
+        **_tier(ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}]),
+        "kind": "BaselineAdminNetworkPolicy",
+    }
+    baseline["metadata"] = {"name": "default"}
+    del baseline["spec"]["priority"]
+    assert list(map(str, _verdict([baseline], TCP, 80).blocking)) == ["BaselineAdminNetworkPolicy/default"]
+    closed = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "closed", "namespace": "a"},
+        "spec": {"podSelector": {}},
+    }
+    assert list(map(str, _verdict([baseline, closed], TCP, 80).blocking)) == ["a/closed"]
+    closed["spec"] = {"podSelector": {}, "ingress": [{}]}
+    assert _verdict([baseline, closed], TCP, 80).allowed
+
+
 def test_rules_without_ports_speak_of_every_protocol() -> None:
     """AdminNetworkPolicyEgressRule: "If Ports is not set then the rule does not filter traffic via port"."""
     everyone: list[Manifest] = [{"namespaces": {}}]
