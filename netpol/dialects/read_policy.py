@@ -1,13 +1,15 @@
 """One networking.k8s.io/v1 NetworkPolicy out of its document, defaulted and validated as the API server does.
 
 Sources: pkg/apis/networking/v1/defaults.go, pkg/apis/networking/validation and the metadata and selector validation of
-apimachinery, as of Kubernetes 1.36 (the first that refuses blocks with host bits by default). Two things are more
+apimachinery, as of Kubernetes 1.36 (the first that refuses blocks with host bits by default). Three things are more
 lenient: `status` is passed over, because clusters of 1.24 to 1.27 export one; what metadata holds for the API server
-only (ownerReferences, managedFields, times) is not looked into.
+only (ownerReferences, managedFields, times) is not looked into; and a policy that a cluster holds, which its uid tells,
+may keep the host bits that it came with, as `AllowCIDRsEvenIfInvalid` there lets it. Network plugins mask them.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netpol.dialects.read_shared import (
@@ -34,7 +36,11 @@ from netpol.model.policy import (
 from netpol.model.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netpol.dialects.read_fields import Field
+
+    _ReadCidr = Callable[[str], Network]
 
 _TYPES = frozenset({"Ingress", "Egress"})
 
@@ -57,8 +63,9 @@ def read_policy(root: Field, default_namespace: str) -> NetworkPolicy | None:
     spec = root.child("spec").expect_object("podSelector", "policyTypes", "ingress", "egress")
     selector = read_selector(spec.child("podSelector"))
     types = _read_types(spec.child("policyTypes"))
-    ingress = tuple(_read_rule(rule, "from") for rule in spec.child("ingress").items())
-    egress = tuple(_read_rule(rule, "to") for rule in spec.child("egress").items())
+    read_cidr = partial(parse_cidr, masked=not metadata.child("uid").absent)
+    ingress = tuple(_read_rule(rule, "from", read_cidr) for rule in spec.child("ingress").items())
+    egress = tuple(_read_rule(rule, "to", read_cidr) for rule in spec.child("egress").items())
     if len(root.problems) > before:
         return None
     if not types:
@@ -92,21 +99,21 @@ def _read_types(field: Field) -> set[str]:
     return types
 
 
-def _read_rule(rule: Field, peers: str) -> Rule:
+def _read_rule(rule: Field, peers: str, read_cidr: _ReadCidr) -> Rule:
     """One ingress or egress rule; `peers` is the field that lists its peers."""
     rule.expect_object(peers, "ports")
-    read = [_read_peer(peer) for peer in rule.child(peers).items()]
+    read = [_read_peer(peer, read_cidr) for peer in rule.child(peers).items()]
     ports = [_read_port(port) for port in rule.child("ports").items()]
     return Rule(
         peers=tuple(peer for peer in read if peer is not None), ports=tuple(port for port in ports if port is not None)
     )
 
 
-def _read_peer(peer: Field) -> Peer | None:
+def _read_peer(peer: Field, read_cidr: _ReadCidr) -> Peer | None:
     before = len(peer.problems)
     peer.expect_object("podSelector", "namespaceSelector", "ipBlock")
     pods, namespaces, block = (peer.child(name) for name in ("podSelector", "namespaceSelector", "ipBlock"))
-    addresses = None if block.absent else _read_block(block)
+    addresses = None if block.absent else _read_block(block, read_cidr)
     selects = not (pods.absent and namespaces.absent)
     pod_selector = None if pods.absent else read_selector(pods)
     namespace_selector = None if namespaces.absent else read_selector(namespaces)
@@ -121,13 +128,13 @@ def _read_peer(peer: Field) -> Peer | None:
     return PodPeer(pod_selector=pod_selector, namespace_selector=namespace_selector)
 
 
-def _read_block(block: Field) -> IPBlock | None:
+def _read_block(block: Field, read_cidr: _ReadCidr) -> IPBlock | None:
     before = len(block.problems)
     block.expect_object("cidr", "except")
-    cidr = _read_cidr(block.child("cidr"))
+    cidr = _read_cidr(block.child("cidr"), read_cidr)
     cut = []
     for item in block.child("except").items():
-        network = _read_cidr(item)
+        network = _read_cidr(item, read_cidr)
         if network and cidr and not is_strict_subset(network, cidr):
             item.note(f"{network} is not a strict subset of the cidr {cidr}", "Cut out a smaller block inside the cidr")
         elif network:
@@ -135,9 +142,9 @@ def _read_block(block: Field) -> IPBlock | None:
     return None if cidr is None or len(block.problems) > before else IPBlock(cidr, tuple(cut))
 
 
-def _read_cidr(field: Field) -> Network | None:
+def _read_cidr(field: Field, read_cidr: _ReadCidr) -> Network | None:
     text = "" if field.absent else field.text()
-    return parse_cidr(text) if text is not None and field.accepts(parse_cidr, text) else None
+    return read_cidr(text) if text is not None and field.accepts(read_cidr, text) else None
 
 
 def _read_port(item: Field) -> PolicyPort | None:

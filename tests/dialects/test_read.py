@@ -43,6 +43,14 @@ def _problems(*manifests: dict[str, Any]) -> list[str]:
     return str(caught.value).split("\n")
 
 
+def test_what_a_cluster_holds_may_keep_its_host_bits() -> None:
+    """Clusters before 1.36 accepted such blocks, and an update that leaves them alone still is."""
+    spec = {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.1/8", "except": ["10.1.2.3/16"]}}]}]}
+    (rule,) = _policy(spec, uid="0a1b").ingress
+    assert rule.peers == (BlockPeer(IPBlock.parse("10.0.0.0/8", ["10.1.0.0/16"])),)
+    assert len(_problems(_document(spec))) == 2
+
+
 def test_a_policy_with_everything() -> None:
     spec = {
         "podSelector": {"matchLabels": {"app": "api"}},
