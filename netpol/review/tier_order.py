@@ -11,26 +11,22 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netpol.model.cidr import AddressSet
-from netpol.model.inventory import NAMESPACE_NAME_LABEL
-from netpol.model.labels import EVERYTHING, LabelSelector
-from netpol.model.policy import BlockPeer, PodPeer
-from netpol.model.ports import PortMap, PortSet
-from netpol.model.tier_peers import NetworksPeer, NodesPeer
-from netpol.model.tiers import Action, NamedPort, Tier
-from netpol.policy.matching import namespace_labels, node_addresses, rule_ports, tier_ports
+from netpol.model.labels import EVERYTHING
+from netpol.model.tiers import Action, Tier
+from netpol.policy.matching import namespace_labels
 from netpol.review.containment import MOST_PAIRS, NOT_COMPARED
 from netpol.review.findings import WAYS, Check, Severity, path_text
 from netpol.review.implication import implies
+from netpol.review.tier_reach import Parts, reach_of_rule, reach_of_tier_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netpol.model.policy import Rule
     from netpol.model.tiers import TierPolicy, TierRule
     from netpol.policy.verdict import Way
     from netpol.review.findings import Finding, Written, WrittenTier
     from netpol.review.scene import Scene
+    from netpol.review.tier_reach import Reach
 
 SHADOWED: Final = Check(
     id="rule-shadowed",
@@ -59,56 +55,6 @@ EQUAL_PRIORITY: Final = Check(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reach:
-    """Peers and ports of a rule, taken apart once.
-
-    Attributes:
-        pods: (namespaceSelector, podSelector) of each peer with selectors.
-        names: Of domains.
-        every_port: No ports are given: protocols without ports are meant too.
-        ports: By number.
-        port_names: (protocol, name), the protocol None for any.
-    """
-
-    everyone: bool
-    pods: tuple[tuple[LabelSelector, LabelSelector], ...]
-    addresses: AddressSet
-    nodes: tuple[LabelSelector, ...]
-    names: frozenset[str]
-    every_port: bool
-    ports: PortMap
-    port_names: frozenset[tuple[int | None, str]]
-
-    def covers(self, other: _Reach) -> bool:
-        """Whether whatever the other matches, this matches too."""
-        return self._has_ports_of(other) and self._has_peers_of(other)
-
-    def _has_ports_of(self, other: _Reach) -> bool:
-        if self.every_port or other.every_port:
-            return self.every_port
-        return other.ports <= self.ports and all(self._has_port(*item) for item in other.port_names)
-
-    def _has_port(self, protocol: int | None, name: str) -> bool:
-        if {(None, name), (protocol, name)} & self.port_names:
-            return True
-        return self.ports == PortMap.ALL or (protocol is not None and self.ports[protocol] == PortSet.ALL)
-
-    def _has_peers_of(self, other: _Reach) -> bool:
-        if self.everyone or self.addresses == AddressSet.ALL:
-            return True
-        return (
-            not other.everyone
-            and other.addresses <= self.addresses
-            and other.names <= self.names
-            and all(any(implies(theirs, ours) for ours in self.nodes) for theirs in other.nodes)
-            and all(
-                any(implies(theirs[0], ours[0]) and implies(theirs[1], ours[1]) for ours in self.pods)
-                for theirs in other.pods
-            )
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Placed:
     """A cluster-wide rule in its place."""
@@ -117,7 +63,7 @@ class _Placed:
     way: Way
     index: int
     rule: TierRule
-    reach: _Reach
+    reach: Reach
 
     @property
     def policy(self) -> TierPolicy:
@@ -140,37 +86,13 @@ def tier_order(scene: Scene) -> Iterator[Finding]:
     """SHADOWED, DENIED_BEFORE and EQUAL_PRIORITY."""
     for way in WAYS:
         rules = [
-            _Placed(written=written, way=way, index=index, rule=rule, reach=_tier_reach(rule))
+            _Placed(written=written, way=way, index=index, rule=rule, reach=reach_of_tier_rule(rule))
             for written in scene.tiers
             for index, rule in enumerate(written.all_rules(way))
         ]
         yield from _shadowed(rules)
         yield from _denied(scene, way, [item for item in rules if item.policy.tier is Tier.ADMIN])
         yield from _unordered(scene, rules)
-
-
-def _tier_reach(rule: TierRule) -> _Reach:
-    pods, nodes, names = [], [], frozenset[str]()
-    addresses = AddressSet.EMPTY
-    for peer in rule.peers:
-        if isinstance(peer, PodPeer):
-            pods.append((peer.namespace_selector or EVERYTHING, peer.pod_selector or EVERYTHING))
-        elif isinstance(peer, NetworksPeer):
-            addresses |= peer.addresses
-        elif isinstance(peer, NodesPeer):
-            nodes.append(peer.selector)
-        else:
-            names |= frozenset(peer.names)
-    return _Reach(
-        everyone=False,
-        pods=tuple(pods),
-        addresses=addresses,
-        nodes=tuple(nodes),
-        names=names,
-        every_port=not rule.ports,
-        ports=tier_ports(rule, ()),
-        port_names=frozenset((None, port.name) for port in rule.ports if isinstance(port, NamedPort)),
-    )
 
 
 def _shadowed(rules: list[_Placed]) -> Iterator[Finding]:
@@ -210,20 +132,23 @@ def _has_subject_of(outer: _Placed, inner: _Placed) -> bool:
 
 
 def _denied(scene: Scene, way: Way, rules: list[_Placed]) -> Iterator[Finding]:
-    denying = [number for number, item in enumerate(rules) if item.rule.action is Action.DENY]
-    if not denying:
-        return
-    found = _Parts(scene)
-    for written in scene.written:
-        if not written.isolates(way):
-            continue
-        over = [number for number in denying if _is_for(scene, rules[number].policy, written)]
+    denials = [
+        (item, [one for one in rules if one.rule.action is not Action.DENY and not item.before(one)])
+        for item in rules
+        if item.rule.action is Action.DENY
+    ]
+    parts, left = Parts(scene), MOST_PAIRS
+    for written in scene.written if denials else ():
+        over = [pair for pair in denials if written.isolates(way) and _is_for(scene, pair[0].policy, written)]
         for index, rule in enumerate(written.all_rules(way) if over else ()):
-            reach = _reach(rule, written)
-            for number in over:
-                denial = rules[number]
-                earlier = [item for item in rules if item.rule.action is not Action.DENY and not denial.before(item)]
-                if denial.reach.covers(reach) and not any(found.meet(item, written, reach) for item in earlier):
+            left -= len(over)
+            if left < 0:
+                message = f"there are too many {way} rules to compare all of them with those of the Admin tier"
+                yield NOT_COMPARED.found(written, ("spec", way, index), message)
+                return
+            reach = reach_of_rule(rule, written)
+            for denial, earlier in over:
+                if denial.reach.covers(reach) and not _any_meets(scene, parts, earlier, written, reach):
                     message = f"{denial.text(None)} denies all that this rule allows"
                     yield DENIED_BEFORE.found(written, ("spec", way, index), message)
                     break
@@ -238,65 +163,15 @@ def _is_for(scene: Scene, policy: TierPolicy, written: Written) -> bool:
     )
 
 
-def _reach(rule: Rule, written: Written) -> _Reach:
-    own = LabelSelector(match_labels={NAMESPACE_NAME_LABEL: written.policy.namespace})
-    addresses = AddressSet.EMPTY
-    pods = []
-    for peer in rule.peers:
-        if isinstance(peer, BlockPeer):
-            addresses |= peer.block.addresses
-        else:
-            namespaces = own if peer.namespace_selector is None else peer.namespace_selector
-            pods.append((namespaces, peer.pod_selector or EVERYTHING))
-    return _Reach(
-        everyone=not rule.peers,
-        pods=tuple(pods),
-        addresses=addresses,
-        nodes=(),
-        names=frozenset(),
-        every_port=not rule.ports,
-        ports=rule_ports(rule, ()),
-        port_names=frozenset((port.protocol, port.port) for port in rule.ports if isinstance(port.port, str)),
-    )
-
-
-class _Parts:
-    """Which of the pods and addresses there are a rule means."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-
-    def addresses(self, reach: _Reach) -> AddressSet:
-        found = AddressSet.ALL if reach.everyone else reach.addresses
-        for selector in reach.nodes:
-            found |= node_addresses(self._scene.inventory, selector)
-        return found
-
-    def pods(self, reach: _Reach) -> int:
-        found = self._scene.everyone if reach.everyone else self._scene.held_in(reach.addresses)
-        for namespaces, pods in reach.pods:
-            found |= self._scene.chosen(PodPeer(namespace_selector=namespaces, pod_selector=pods))
-        return found & ~self._scene.host
-
-    def overlap(self, one: _Reach, other: _Reach) -> bool:
-        """Whether both can match one connection. Names of ports may be those of any number."""
-        if not (one.port_names or other.port_names or one.ports & other.ports):
-            return False
-        if self.pods(one) & self.pods(other):
-            return True
-        mine, theirs = self.addresses(one), self.addresses(other)
-        names = (one.names and (other.names or theirs)) or (other.names and mine)
-        return bool(names or mine & theirs)
-
-    def meet(self, item: _Placed, written: Written, reach: _Reach) -> bool:
-        """Whether a cluster-wide rule can match a connection of a NetworkPolicy's rule."""
-        subjects = self._scene.chosen(item.policy.subject) & self._scene.subjects(written.policy)
-        return bool(subjects) and self.overlap(item.reach, reach)
+def _any_meets(scene: Scene, parts: Parts, rules: list[_Placed], written: Written, reach: Reach) -> bool:
+    """Whether any of the cluster-wide rules can match a connection of a NetworkPolicy's rule."""
+    subjects = scene.subjects(written.policy)
+    return any(scene.chosen(item.policy.subject) & subjects and parts.overlap(item.reach, reach) for item in rules)
 
 
 def _unordered(scene: Scene, rules: list[_Placed]) -> Iterator[Finding]:
     """Each pair of policies once, at the later one's priority."""
-    parts = _Parts(scene)
+    parts = Parts(scene)
     by_policy: defaultdict[int, list[_Placed]] = defaultdict(list)
     for item in rules:
         by_policy[id(item.policy)].append(item)
