@@ -195,3 +195,16 @@ def test_equal_priorities_are_noted(run: Any, tmp_path: Path) -> None:
     assert (
         "Note: nothing says whether AdminNetworkPolicy/other or ClusterNetworkPolicy/guard is asked first" in answer.out
     )
+
+
+def test_observed_flows_are_checked_against_them(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiers.json"
+    data = {"namespaces": {"matchLabels": {"kubernetes.io/metadata.name": "data"}}}
+    spec = {"priority": 0, "subject": data, "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]}
+    head = {"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": "AdminNetworkPolicy"}
+    path.write_text(json.dumps({**head, "metadata": {"name": "closed"}, "spec": spec}))
+    answer = netpol("check", shop, "--policies", path, "--cluster", sample / "cluster.yaml", "-o", "json")
+    denied = json.loads(answer.out)["denied"]
+    assert answer.code == 1
+    assert {(item["blocked_by"], *item["policies"]) for item in denied} == {("ingress", "AdminNetworkPolicy/closed")}
+    assert {item["destination"].partition("/")[0] for item in denied} == {"data"}
