@@ -6,7 +6,7 @@ from difflib import unified_diff as lines_of_diff
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from netpol.model.tiers import Policy
 
@@ -16,14 +16,18 @@ def unified_diff(old: Iterable[Policy], new: Iterable[Policy]) -> str:
 
     Order of documents and fields, comments and spelling are gone, so that every line is a change of content.
     """
-    before, after = _texts(old), _texts(new)
+    return unified_texts(_texts(old), _texts(new))
+
+
+def unified_texts(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The same of files, by path."""
     pieces: list[str] = []
-    for name in sorted(before.keys() | after.keys()):
+    for name in sorted(before.keys() | after.keys(), key=lambda path: path.removesuffix(".yaml")):
         pieces += lines_of_diff(
             before.get(name, "").splitlines(keepends=True),
             after.get(name, "").splitlines(keepends=True),
-            f"old/{name}.yaml" if name in before else "/dev/null",
-            f"new/{name}.yaml" if name in after else "/dev/null",
+            f"old/{name}" if name in before else "/dev/null",
+            f"new/{name}" if name in after else "/dev/null",
         )
     return "".join(pieces)
 
@@ -34,5 +38,6 @@ def _texts(policies: Iterable[Policy]) -> dict[str, str]:
     from netpol.model.tiers import TierPolicy
 
     return {
-        str(policy): tier_yaml(policy) if isinstance(policy, TierPolicy) else to_yaml([policy]) for policy in policies
+        f"{policy}.yaml": tier_yaml(policy) if isinstance(policy, TierPolicy) else to_yaml([policy])
+        for policy in policies
     }

@@ -29,7 +29,8 @@ def learn(
             "-d",
             "--directory",
             metavar="DIR",
-            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml, summary.json and allowlists, not YAML on stdout.",
+            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml, REVIEW.md, summary.json and allowlists, not "
+            "YAML on stdout.",
             show_default=False,
         ),
     ] = None,
@@ -109,6 +110,7 @@ def learn(
     from netpol.cli.learning import Wish, learned
     from netpol.cli.observe import ClusterChoice, refuse_shared_stdin, warn
     from netpol.cli.output import Leftovers, write_directory
+    from netpol.cli.review_learn import review_of_learned
     from netpol.dialects.kubernetes import to_files, to_yaml
     from netpol.errors import UsageError
     from netpol.policy.generate import Directions as Isolation
@@ -152,7 +154,8 @@ def learn(
         narrowed = bool(choice.namespaces or choice.selector)
         leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=merged, narrowed=narrowed)
         policies = translation.to_files() if translation else to_files(result.policies, nodes=result.nodes)
-        write_directory(directory, policies, result.summary, leftovers, result.allowlists)
+        review = review_of_learned(result, directory, prune=prune)
+        write_directory(directory, policies, result.summary, leftovers, result.allowlists, review)
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")

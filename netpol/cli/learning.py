@@ -10,6 +10,7 @@ from netpol.cli.existing import read_cluster
 from netpol.cli.existing_json import Laid
 from netpol.cli.guard import Guard
 from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
+from netpol.cli.review_learn import Material
 from netpol.cli.summary import summary_of
 from netpol.cli.workload_names import workloads_named
 from netpol.dialects.allowlists.formats import FORMATS, files
@@ -89,6 +90,7 @@ class Learned:
         allowlists: Relative paths to the texts of allowlists of what these workloads need outside the cluster; none
             where no folder is written.
         exit_code: 0, that of captures that could not be read to their end, or that of matches with threat lists.
+        material: What the report for reviewers is made of.
     """
 
     policies: tuple[NetworkPolicy, ...]
@@ -99,6 +101,7 @@ class Learned:
     merged: bool
     allowlists: Mapping[str, str]
     exit_code: int
+    material: Material
 
 
 def learned(wish: Wish) -> Learned:
@@ -159,6 +162,16 @@ def learned(wish: Wish) -> Learned:
         merged=found is not None,
         allowlists=_allowlists(needs, inventory) if wish.directory is not None else {},
         exit_code=reading.exit_code or int(guard.found and not wish.accept_threats),
+        material=Material(
+            reading=reading,
+            cluster=known,
+            admission=admission,
+            statements=generated.statements,
+            merged=merged,
+            figures=figures,
+            today=today if found else None,
+            comparison=laid.comparison if laid else None,
+        ),
     )
 
 

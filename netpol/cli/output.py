@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 KUSTOMIZATION = "kustomization.yaml"
 SUMMARY = "summary.json"
+REVIEW = "REVIEW.md"
 ALLOWLISTS = "allowlists"
 POLICY_KINDS = frozenset({"NetworkPolicy", "CiliumNetworkPolicy"})
 MARK = "# Written by netpol: edits are lost when it runs again.\n"
 """First line of the kustomization; policies are known by their label, the summary by its `generator`."""
+REVIEW_MARK = "# Review of network policies, by netpol\n"
+"""First line of the report."""
+_MARKS = {KUSTOMIZATION: MARK, REVIEW: REVIEW_MARK}
 
 SHOWN = 5
 
@@ -52,8 +56,9 @@ def write_directory(
     summary: Mapping[str, object],
     leftovers: Leftovers = Leftovers(),
     allowlists: Mapping[str, str] | None = None,
+    review: str = "",
 ) -> None:
-    """Writes policies, kustomization and summary below `directory`; says what it deletes and what it finds there.
+    """Writes policies, kustomization, summary and report below `directory`; says what it deletes and finds there.
 
     Allowlists have no mark of their own, since each has its consumer's syntax: the summary lists them.
 
@@ -63,6 +68,7 @@ def write_directory(
         summary: Becomes `summary.json`.
         leftovers: What to do with netpol's own files that are not among these.
         allowlists: Path below `allowlists` to text.
+        review: The report, which begins with `REVIEW_MARK`; empty for none.
 
     Raises:
         UsageError: A file stands in the way that netpol did not write.
@@ -73,9 +79,11 @@ def write_directory(
     lists = {} if kept else {f"{ALLOWLISTS}/{path}": text for path, text in (allowlists or {}).items()}
     summary = {**summary, ALLOWLISTS: sorted({*lists, *kept})}
     files = {**policies, **lists, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
+    if review:
+        files[REVIEW] = review
     try:
         _refuse_foreign(directory, [path for path in files if path not in before])
-        others = {path: found for path, found in _policies_below(directory) if path not in files}
+        others = {path: found for path, found in policies_below(directory) if path not in files}
         # A file without a NetworkPolicy is of another dialect, whose policies nobody here can ask about.
         stale = [path for path, found in others.items() if found and all(map(leftovers.asks_about, found))]
         listed = [path for path in (*policies, *others) if path != KUSTOMIZATION and path not in stale]
@@ -159,9 +167,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    if path.name == KUSTOMIZATION:
+    if path.name in _MARKS:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return file.readline(len(MARK)) == MARK
+            return file.readline(len(_MARKS[path.name])) == _MARKS[path.name]
     if path.name == SUMMARY:
         try:
             return bool(json.loads(path.read_bytes()).get("generator") == "netpol")
@@ -188,8 +196,13 @@ def _is_managed_policy(path: Path) -> bool:
     return bool(documents)
 
 
-def _policies_below(directory: Path) -> Iterator[tuple[str, tuple[NetworkPolicy, ...]]]:
-    """Policies of netpol where it would write them: path relative to the folder, and what is in the file."""
+def policies_below(directory: Path, *, tell: bool = True) -> Iterator[tuple[str, tuple[NetworkPolicy, ...]]]:
+    """Policies of netpol where it would write them: path relative to the folder, and what is in the file.
+
+    Args:
+        directory: The folder.
+        tell: Say on stderr which files are left out because they are no longer valid.
+    """
     from netpol.cluster.documents import read_documents
     from netpol.dialects.read import read_policies
 
@@ -199,6 +212,7 @@ def _policies_below(directory: Path) -> Iterator[tuple[str, tuple[NetworkPolicy,
                 found = read_policies(read_documents([path])).policies
             except NetpolError as error:
                 # Edited by hand until no API server takes it: nothing is known of it, so it is left as it is.
-                warn(f"{error}")
+                if tell:
+                    warn(f"{error}")
                 continue
             yield path.relative_to(directory).as_posix(), found

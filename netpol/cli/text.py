@@ -10,7 +10,7 @@ from netpol.model.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["columns", "markdown_table", "plain"]
+__all__ = ["columns", "markdown_table", "markdown_text", "plain"]
 
 
 def columns(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -26,15 +26,15 @@ def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Ite
     yield _markdown_row(heading)
     yield _markdown_row(["---"] * len(heading))
     for row in rows:
-        yield _markdown_row([_markdown_cell(cell) for cell in row])
+        yield _markdown_row([markdown_text(cell) for cell in row])
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown_cell(text: str) -> str:
-    """CommonMark lets every ASCII punctuation character be escaped by a backslash."""
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is: in CommonMark a backslash escapes any ASCII punctuation character."""
     escaped = "".join(
         f"\\{character}" if character in "\\`*_{}[]<>()#+!|~&@" else character for character in plain(text)
     )

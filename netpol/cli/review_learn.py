@@ -1,0 +1,147 @@
+"""REVIEW.md of `learn -d`: the report on what the policies will be once those that were learned are applied."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netpol.policy.classes import Side
+from netpol.review.report import ToCheck, Urgency
+from netpol.review.report_build import Captured, Known, report_of
+from netpol.view.time_bins import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from netpol.cli.learning import Learned
+    from netpol.cli.observe import Cluster, Reading
+    from netpol.graph.admit import Admission
+    from netpol.model.policy import NetworkPolicy
+    from netpol.model.tiers import Policy
+    from netpol.policy.existing import Comparison, Existing
+    from netpol.policy.generate_statements import Statement
+    from netpol.policy.merge import Merged
+    from netpol.policy.tightness import Tightness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What the stages of `learn` leave behind for the report.
+
+    Attributes:
+        figures: Against the policies of today; none where those were not looked at.
+        today: None where existing policies were not looked at.
+        comparison: None in the same case.
+    """
+
+    reading: Reading
+    cluster: Cluster
+    admission: Admission
+    statements: tuple[Statement, ...]
+    merged: Merged
+    figures: Tightness
+    today: Existing | None = None
+    comparison: Comparison | None = None
+
+
+def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
+    """REVIEW.md, as it is to be written; has to be made before the folder is written.
+
+    Empty where the last run on the same input wrote one: that tells of the change, and a second run changes nothing.
+
+    Args:
+        result: What was learned.
+        directory: Says which policies there were, where no others were named.
+        prune: What is no longer learned is deleted from it.
+    """
+    from netpol.cli.review_markdown import markdown
+
+    material = result.material
+    old, new = _sides(result, directory, prune=prune)
+    yaml = _yaml(result, directory, old, new)
+    if not yaml and _is_again(result.summary, directory):
+        return ""
+    inventory = material.cluster.inventory
+    captured = Captured(
+        window=window_of(material.reading.table),
+        admission=material.admission,
+        flows=material.reading.resolved(material.cluster),
+        figures=material.figures,
+    )
+    comparison, today = material.comparison, material.today
+    others = {str(policy) for policy in today.foreign} if today else set()
+    known = Known(
+        statements=material.statements,
+        keeps_open=comparison.keeps_open if comparison else (),
+        uses=[use for use in comparison.never_used if use.key.policy in others] if comparison else (),
+        remarks=tuple(_remarks(result.summary)),
+    )
+    report = report_of(
+        Side(policies=old, inventory=inventory),
+        Side(policies=new, inventory=inventory),
+        captured,
+        known,
+        yaml,
+    )
+    return "".join(markdown(report))
+
+
+def _is_again(summary: Mapping[str, Any], directory: Path) -> bool:
+    """Whether the last run came to the same account of the same captures."""
+    from netpol.cli.output import ALLOWLISTS, REVIEW, SUMMARY
+
+    try:
+        before = json.loads((directory / SUMMARY).read_bytes())
+        before.pop(ALLOWLISTS, None)
+        return bool(before == json.loads(json.dumps(summary))) and (directory / REVIEW).is_file()
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _sides(result: Learned, directory: Path, *, prune: bool) -> tuple[tuple[Policy, ...], tuple[Policy, ...]]:
+    material = result.material
+    if material.today is not None:
+        return material.today.everything, material.today.after(material.merged)
+    before = _policies_of(directory)
+    written = {str(policy) for policy in result.policies}
+    gone = result.scope.asks_about if prune else lambda _: False
+    stay = (policy for policy in before if str(policy) not in written and not gone(policy))
+    return before, (*stay, *result.policies)
+
+
+def _policies_of(directory: Path) -> tuple[NetworkPolicy, ...]:
+    from netpol.cli.output import policies_below
+
+    found = [policy for _, policies in policies_below(directory, tell=False) for policy in policies]
+    return tuple({str(policy): policy for policy in found}.values())
+
+
+def _remarks(summary: Mapping[str, Any]) -> Iterator[ToCheck]:
+    """What the dialect says differently."""
+    for item in summary["dialect"]["remarks"]:
+        yield ToCheck(
+            urgency=Urgency.KNOW,
+            about=", ".join(item["policies"][:3]),
+            text=item["text"],
+            remedy=item["remedy"],
+        )
+
+
+def _yaml(result: Learned, directory: Path, old: tuple[Policy, ...], new: tuple[Policy, ...]) -> str:
+    """In another dialect, how the files differ."""
+    from netpol.cli.diff_unified import unified_diff, unified_texts
+
+    if result.translation is None:
+        return unified_diff(old, new)
+    after = result.translation.to_files()
+    before = {path: text for path in after if (text := _text_of(directory / path)) is not None}
+    return unified_texts(before, after)
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
