@@ -13,12 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from netpol.graph.selectors import Naming
+from netpol.model.cidr import AddressSet
 from netpol.model.labels import LabelSelector
 from netpol.model.policy import NetworkPolicy
+from netpol.policy.generate_entrances import Entrances, entrances_of, with_entrances
 from netpol.policy.generate_names import DEFAULT_DENY, another_name, numbered, policy_names
 from netpol.policy.generate_rules import rules_for
 from netpol.policy.generate_scope import Scope, Wanted
 from netpol.policy.generate_statements import statements_for
+from netpol.policy.outside_doors import FEW_CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,11 +52,18 @@ class Options(Wanted):
         default_deny: Add to each namespace that has policies one that closes everything else there.
         foreign: Policies that are there and that netpol did not write: their names are not used, and where one is a
             default-deny, none is added.
+        public: Workloads that everybody outside may connect to.
+        few_clients: Up to so many distinct outside clients of a port that a Service leads the outside to are allowed
+            one by one, more of them stand for everybody.
+        withheld: Outside addresses that must not be allowed where everybody is.
     """
 
     directions: Directions = Directions.BOTH
     default_deny: bool = False
     foreign: tuple[NetworkPolicy, ...] = ()
+    public: frozenset[WorkloadRef] = frozenset()
+    few_clients: int = FEW_CLIENTS
+    withheld: AddressSet = AddressSet.EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,7 @@ class Generated:
         rules: How many rules all policies have.
         rules_lower_bound: No policies for the same subjects that allow exactly the same have fewer.
         selectors: How many selectors name the policies' pods and peers.
+        entrances: Where the outside comes in to the workloads that got policies.
     """
 
     policies: tuple[NetworkPolicy, ...]
@@ -77,6 +88,7 @@ class Generated:
     rules: int
     rules_lower_bound: int
     selectors: int
+    entrances: Entrances
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +109,9 @@ def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, opti
     owners: dict[str, tuple[WorkloadRef, ...]] = {}
     written: dict[WorkloadRef, NetworkPolicy] = {}
     rules = bound = 0
+    entrances = entrances_of(graph, inventory, options)
     for subject in subjects:
-        incoming = [(edge.source, edge) for workload in subject.workloads for edge in graph.incoming(workload)]
+        incoming = [pair for workload in subject.workloads for pair in entrances.incoming(graph, workload)]
         outgoing = [(edge.destination, edge) for workload in subject.workloads for edge in graph.outgoing(workload)]
         ingress = rules_for(subject.namespace, incoming, selectors)
         egress = rules_for(subject.namespace, outgoing, selectors)
@@ -129,11 +142,14 @@ def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, opti
     return Generated(
         policies=tuple(policies),
         subjects={str(policy): owners[str(policy)] for policy in policies},
-        statements=statements_for(graph, inventory, selectors, written, scope.why_not),
+        statements=with_entrances(
+            statements_for(graph, inventory, selectors, written, scope.why_not), entrances.of(written), options
+        ),
         renamed=names.renamed,
         rules=rules,
         rules_lower_bound=bound,
         selectors=len(_distinct_selectors(graph, selectors, policies)),
+        entrances=entrances.of(written),
     )
 
 

@@ -17,12 +17,15 @@ from netpol.model.labels import LabelSelector
 from netpol.model.policy import BlockPeer, Peer, PodPeer, PolicyPort, Rule
 from netpol.model.ports import PortSet
 from netpol.policy.minimise import fewest_rectangles
+from netpol.policy.outside_world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from netpol.graph.label_graph import Edge, Vertex
     from netpol.graph.selectors import Selectors
+
+_Members = tuple[LabelSelector, ...] | tuple[Address, ...] | tuple[IPBlock, ...]
 
 SHORTEST_RANGE = 3
 """Consecutive ports from which on they are written as a range: two read better one by one."""
@@ -56,7 +59,15 @@ class Rules:
     lower_bound: int = 0
 
 
-def rules_for(namespace: str, edges: Iterable[tuple[Vertex, Edge]], selectors: Selectors) -> Rules:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A port that a peer is allowed without an edge of its own."""
+
+    protocol: int
+    port: int
+
+
+def rules_for(namespace: str, edges: Iterable[tuple[Vertex | World, Edge | Opening]], selectors: Selectors) -> Rules:
     """The fewest rules that allow exactly these edges.
 
     Args:
@@ -65,7 +76,7 @@ def rules_for(namespace: str, edges: Iterable[tuple[Vertex, Edge]], selectors: S
         selectors: Names the peers.
     """
     cells: defaultdict[PeerGroup, set[tuple[int, int]]] = defaultdict(set)
-    meant: dict[PeerGroup, tuple[LabelSelector, ...] | tuple[Address, ...]] = {}
+    meant: dict[PeerGroup, _Members] = {}
     for vertex, edge in edges:
         group, members = _group(namespace, vertex, selectors)
         meant[group] = members
@@ -85,9 +96,9 @@ def peers_of(namespace: str, vertices: Iterable[Vertex], selectors: Selectors) -
     return _peers(sorted(meant), meant)
 
 
-def _group(
-    namespace: str, vertex: Vertex, selectors: Selectors
-) -> tuple[PeerGroup, tuple[LabelSelector, ...] | tuple[Address, ...]]:
+def _group(namespace: str, vertex: Vertex | World, selectors: Selectors) -> tuple[PeerGroup, _Members]:
+    if isinstance(vertex, World):
+        return PeerGroup(3, "", (), (0, 0)), vertex.blocks
     if isinstance(vertex, NodeEnd):
         return PeerGroup(2, "", (), _address_order(vertex.address)), (vertex.address,)
     if isinstance(vertex, OutsideGroup):
@@ -97,9 +108,7 @@ def _group(
     return PeerGroup(place, vertex.namespace, tuple(str(selector) for selector in found)), found
 
 
-def _peers(
-    groups: Iterable[PeerGroup], meant: dict[PeerGroup, tuple[LabelSelector, ...] | tuple[Address, ...]]
-) -> tuple[Peer, ...]:
+def _peers(groups: Iterable[PeerGroup], meant: Mapping[PeerGroup, _Members]) -> tuple[Peer, ...]:
     """Pods first; then nodes, each address by itself; then outside addresses, merged without waste."""
     peers: list[Peer] = []
     outside: list[Address] = []
@@ -108,6 +117,8 @@ def _peers(
         for member in meant[group]:
             if isinstance(member, LabelSelector):
                 peers.append(PodPeer(pod_selector=member, namespace_selector=where))
+            elif isinstance(member, IPBlock):
+                peers.append(BlockPeer(member))
             elif group.place == 2:
                 peers.append(BlockPeer(IPBlock(ip_network(member))))
             else:

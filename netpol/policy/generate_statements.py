@@ -28,23 +28,31 @@ class Topic(IntEnum):
     """It read cloud metadata: closed."""
     KUBELET = 2
     """It spoke to a kubelet: closed, but for that of its own node."""
-    SILENT_PORT = 3
+    PUBLIC = 3
+    """It is open to more of the outside than was seen, and why."""
+    SILENT_PORT = 4
     """A declared port or Service that nobody used is closed."""
-    SHARED_SELECTOR = 4
+    SHARED_SELECTOR = 5
     """Labels cannot tell workloads apart: what one may do, the other may too."""
-    SILENT_INGRESS = 5
+    SILENT_INGRESS = 6
     """Nobody connected to it and it declares no port: closed to all."""
-    SILENT_EGRESS = 6
+    SILENT_EGRESS = 7
     """It was never seen to open a connection: it may open none."""
-    MIDSTREAM = 7
+    HEALTH_CHECKS = 8
+    """A load balancer probes it, from more addresses than were seen."""
+    MASKED_CLIENTS = 9
+    """Nodes stand in for clients from outside: any node may, and only those seen are allowed."""
+    OUTSIDE_CLIENTS = 10
+    """Of the outside, only the addresses that were seen may connect."""
+    MIDSTREAM = 11
     """An edge is known only from connections older than the capture."""
-    ANY_BACKEND = 8
+    ANY_BACKEND = 12
     """An edge is known only from a Service's address: which pod answered was not seen."""
-    NODE_PEER = 9
+    NODE_PEER = 13
     """A peer is a node's address: a hostNetwork pod, or traffic that the node rewrote."""
-    PLATFORM_PEER = 10
+    PLATFORM_PEER = 14
     """A peer is a part of the platform below the cluster: the API server, node-local DNS."""
-    NO_POLICY = 11
+    NO_POLICY = 15
     """A workload without a policy, and why."""
 
     @property

@@ -94,6 +94,7 @@ def test_what_is_closed_on_silence_is_said_first_and_declared_ports_before_all()
     assert learned.said() == [
         ("silent-port", "api", "ingress"),
         ("silent-egress", "db", "egress"),
+        ("outside-clients", "web", "ingress"),
         ("no-policy", "coredns", ""),
         ("no-policy", "agent", ""),
         ("no-policy", "idle", ""),
