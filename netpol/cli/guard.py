@@ -92,13 +92,18 @@ class Guard:
         """Which of some addresses lists name, as far as they were seen or are few."""
         if not self.threats.lists:
             return AddressSet.EMPTY
-        seen = AddressSet.collect(hit.address for hit in self.screen.hits)
+        seen = self.addresses
         if addresses.size > _SMALL:
             return addresses & seen
         singles = (
             type(first)(number) for first, last in addresses.ranges() for number in range(int(first), int(last) + 1)
         )
         return (addresses & seen) | AddressSet.collect(one for one in singles if self.threats.address(one))
+
+    @property
+    def addresses(self) -> AddressSet:
+        """The outside addresses of what matched."""
+        return AddressSet.collect(hit.address for hit in self.screen.hits)
 
     @property
     def uses(self) -> tuple[Use, ...]:

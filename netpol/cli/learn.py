@@ -79,6 +79,26 @@ def learn(
             "(calico-enterprise: with domains). What they say differently is told.",
         ),
     ] = Dialect.KUBERNETES,
+    public: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--public",
+            metavar="WORKLOAD",
+            help="ns/name or ns/name[Kind]: everybody outside may connect to the ports that Services lead there, and "
+            "to those at which outside clients were seen; pods may not. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    few_clients: Annotated[
+        int,
+        typer.Option(
+            "--few-clients",
+            metavar="N",
+            min=0,
+            help="Where a Service leads the outside to a port, up to N distinct outside clients are allowed one by "
+            "one; more of them stand for everybody.",
+        ),
+    ] = 16,
     threat_list: options.ThreatLists = None,
     accept_threats: Annotated[
         bool,
@@ -124,6 +144,7 @@ def learn(
         namespaces=options.chosen_namespaces(namespace, everything=all_namespaces),
         system=system,
         selector=options.chosen_labels(selector),
+        few_clients=few_clients,
     )
     if choice.selector and default_deny:
         raise UsageError(
@@ -143,6 +164,7 @@ def learn(
             threat_lists=threat_list or [],
             accept_threats=accept_threats,
             allow_metadata=allow_metadata or [],
+            public=public or [],
         )
     )
     translation = result.translation

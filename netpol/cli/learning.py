@@ -64,6 +64,7 @@ class Wish:
         threat_lists: Paths of lists of what must never be allowed.
         accept_threats: What they name does not change the exit code.
         allow_metadata: Workloads that are meant to read cloud metadata, as text.
+        public: Workloads that everybody outside may connect to, as text.
     """
 
     captures: Sequence[str]
@@ -76,6 +77,7 @@ class Wish:
     threat_lists: Sequence[str] = ()
     accept_threats: bool = False
     allow_metadata: Sequence[str] = ()
+    public: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ def learned(wish: Wish) -> Learned:
     known, found = read_cluster(wish.cluster, wish.existing, wish.directory)
     inventory = known.inventory
     today = found.policies if found else Existing()
-    choice = replace(wish.options, foreign=today.foreign)
+    choice = replace(wish.options, foreign=today.foreign, public=workloads_named(wish.public, inventory))
     warn_of_unknown_namespaces(choice.namespaces, known)
     warn_of_unmatched(choice.selector, known)
     foreign = wish.dialect is not Dialect.KUBERNETES
@@ -129,7 +131,7 @@ def learned(wish: Wish) -> Learned:
     flows = watch.through(flows) if found else flows
     admission = admit(flows, inventory, selectable=selectors.selectable, bar=guard.bar)
     graph = LabelGraph.of(admission, inventory)
-    generated = generate(graph, inventory, selectors, choice)
+    generated = generate(graph, inventory, selectors, replace(choice, withheld=guard.addresses))
     scope = Scope(choice, inventory)
     statements = with_platform(generated.statements, guard.uses, admission.observations, inventory, scope.why_not)
     generated = replace(generated, statements=statements)

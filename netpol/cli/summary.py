@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from netpol.model.inventory import Inventory
     from netpol.policy.connectivity_figures import Figures
     from netpol.policy.generate import Generated
+    from netpol.policy.generate_entrances import Entrances
     from netpol.policy.generate_statements import Statement
+    from netpol.policy.outside_doors import Door
     from netpol.policy.replay import Replay
     from netpol.policy.tightness import Tightness
 
@@ -105,6 +107,7 @@ def summary_of(
         "rules_lower_bound": generated.rules_lower_bound,
         "selectors": generated.selectors,
         "proof": {"admitted": proof.admitted, "denied": len(proof.denied)},
+        "outside": [_door(door, generated.entrances) for door in generated.entrances.doors],
         "pod_pair_ports": {
             "before": figures.before[""].pod_pair_ports,
             "after": figures.after[""].pod_pair_ports,
@@ -174,6 +177,26 @@ def _vertex_kind(vertex: object) -> str:
     if isinstance(vertex, NodeEnd):
         return "nodes"
     return "external" if isinstance(vertex, OutsideGroup) else "workloads"
+
+
+def _door(door: Door, entrances: Entrances) -> dict[str, Any]:
+    """One port at which the outside comes in: who was seen, and who may."""
+    everybody = entrances.worlds.get(door.workload) if door.opens_to_world else None
+    probers = sum(count for _, count in door.probers)
+    nodes = len(entrances.nodes if door.opens_to_nodes else door.nodes)
+    return {
+        "workload": str(door.workload),
+        "port": f"{protocol_name(door.protocol)}/{door.port}",
+        "services": list(door.services),
+        "open": door.is_open,
+        "because": ("asked" if door.asked else "many-clients") if door.is_open else None,
+        "seen": {"addresses": len(door.clients) + probers, "of_probers": probers, "nodes": len(door.nodes)},
+        "granted": {
+            "addresses": everybody.addresses.size if everybody else len(door.clients) + probers,
+            "nodes": nodes,
+            "blocks": [str(block) for block in everybody.blocks] if everybody else None,
+        },
+    }
 
 
 def _statement(statement: Statement) -> dict[str, Any]:
