@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from netpol.cli.observe import ClusterChoice
     from netpol.cluster.documents import Document
+    from netpol.dialects.read import PolicyDocuments
     from netpol.model.inventory import Inventory
     from netpol.model.tiers import Policy
     from netpol.policy.classes import Side
+    from netpol.review.findings import AnyWritten
 
 LIVE: Final = "live"
 
@@ -45,14 +47,27 @@ class Inputs:
         from netpol.policy.classes import Side
         from netpol.policy.difference_sides import with_workloads
 
-        cluster = self._cluster()
-        old, new = (self._read(word, role) for word, role in ((self.old, "OLD"), (self.new, "NEW")))
+        cluster = self.inventory
+        old, new = self._both
         return (
             Side(policies=old.policies, inventory=with_workloads(cluster, old.beside, new.beside)),
             Side(policies=new.policies, inventory=with_workloads(cluster, new.beside, old.beside)),
         )
 
-    def _cluster(self) -> Inventory:
+    def written(self) -> tuple[tuple[AnyWritten, ...], tuple[AnyWritten, ...]]:
+        """The policies of both sides with their places."""
+        from netpol.cli.policies import written_of
+
+        old, new = (written_of(side.found, side.documents) for side in self._both)
+        return old, new
+
+    @cached_property
+    def _both(self) -> tuple[_SideRead, _SideRead]:
+        return self._read(self.old, "OLD"), self._read(self.new, "NEW")
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The cluster that both sides share."""
         from netpol.cli.observe import read_inventory
         from netpol.cluster.manifests import inventory_of
 
@@ -76,7 +91,7 @@ class Inputs:
             if others:
                 kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
                 warn(f"{role}: objects that are neither policies nor workloads were passed over: {kinds}")
-        return _SideRead(found.everything, beside)
+        return _SideRead(found, documents, beside)
 
     @cached_property
     def _live(self) -> list[Document]:
@@ -91,8 +106,13 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _SideRead:
-    policies: tuple[Policy, ...]
+    found: PolicyDocuments
+    documents: list[Document]
     beside: Inventory
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        return self.found.everything
 
 
 def _documents(word: str) -> Iterator[Document]:

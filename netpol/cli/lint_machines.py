@@ -25,8 +25,9 @@ def sarif(report: Report) -> Iterator[str]:
     """One run. A finding without a known line points at the file alone, one without a file at the policy."""
     from netpol.review.review import CHECKS
 
-    positions = {check.id: number for number, check in enumerate(CHECKS)}
-    driver = {"name": "netpol", **_version(), "rules": [_rule(check) for check in CHECKS]}
+    checks = report.checks or CHECKS
+    positions = {check.id: number for number, check in enumerate(checks)}
+    driver = {"name": "netpol", **_version(), "rules": [_rule(check) for check in checks]}
     results = [_result(finding, line, positions[finding.check.id]) for finding, line in report.placed()]
     log = {
         "$schema": _SCHEMA,
@@ -98,7 +99,7 @@ def junit(report: Report) -> Iterator[str]:
     What is at least as severe as the gate (`--fail-on`, otherwise warnings) fails; the rest says what it has to say as
     output of a case that passes.
     """
-    suites = ET.Element("testsuites", name="netpol lint")
+    suites = ET.Element("testsuites", name=report.title)
     by_file: dict[str, list[ET.Element]] = {}
     clean = {policy for policy, _ in report.policies} - {finding.policy for finding in report.findings}
     for policy, place in report.policies:

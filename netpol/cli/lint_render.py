@@ -11,7 +11,7 @@ from netpol.cli.text import markdown_table, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from netpol.review.findings import Finding, Severity
+    from netpol.review.findings import Check, Finding, Severity
 
 FormatName = Literal["text", "json", "sarif", "junit", "github", "md"]
 
@@ -27,12 +27,16 @@ class Report:
         lines: Line numbers from 1 by position of the finding, as far as they are known.
         policies: `namespace/name` and place of everything that was looked at, in order.
         gate: From this severity on a finding counts as a failure, where a format knows failures.
+        checks: All that could have been found; without any, those of `netpol lint`.
+        title: The command.
     """
 
     findings: tuple[Finding, ...]
     lines: Mapping[int, int]
     policies: tuple[tuple[str, tuple[str, ...]], ...]
     gate: Severity
+    checks: tuple[Check, ...] = ()
+    title: str = "netpol lint"
 
     def placed(self) -> Iterator[tuple[Finding, int | None]]:
         """Each finding with its line."""

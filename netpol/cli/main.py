@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "diff": "netpol.cli.diff:diff",
     "check": "netpol.cli.check:check",
     "lint": "netpol.cli.lint:lint",
+    "review": "netpol.cli.review:review",
 }
 """Command to module and function, in the order in which help lists them."""
 

@@ -9,9 +9,10 @@ from netpol.cli.observe import note, paths_of
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from netpol.cluster.documents import Document
+    from netpol.dialects.read import PolicyDocuments
     from netpol.model.tiers import Policy
     from netpol.review.findings import AnyWritten
 
@@ -29,13 +30,19 @@ def read_written(words: Sequence[str]) -> tuple[AnyWritten, ...]:
     """
     from netpol.cluster.documents import read_documents
     from netpol.dialects.read import read_policies
-    from netpol.review.findings import Written, WrittenTier
 
     documents = list(read_documents(paths_of(words)))
     found = read_policies(documents)
     tell_of_others(documents)
     if not found.everything:
         raise InputError("holds no policy", where=tuple(words[:1]), remedy="Name files with policies")
+    return written_of(found, documents)
+
+
+def written_of(found: PolicyDocuments, documents: Iterable[Document]) -> tuple[AnyWritten, ...]:
+    """What was found in the documents, with its places and what stands there."""
+    from netpol.review.findings import Written, WrittenTier
+
     contents = {document.place: document.data for document in documents}
     tiers = (
         WrittenTier(policy=policy, place=place, data=contents[place])

@@ -88,7 +88,7 @@ def report_of(old: Side, new: Side, captured: Captured | None, known: Known, yam
         observed=_observed(captured, blocked) if captured else None,
         changes=rows,
         closed=closed,
-        drawing=drawing(rows),
+        drawing=drawing(rows, evidence=captured is not None),
         blocked=blocked,
         left_out=left_out,
         needless=needless_of(admission) if admission else (),

@@ -21,24 +21,29 @@ UNSEEN = "never seen"
 WORKED = "it worked"
 
 
-def drawing(rows: Iterable[Change]) -> str:
-    """The flowchart; empty where there is nothing to draw or more than anyone can read."""
-    edges = tuple(edge for row in rows for edge in _edges(row))
+def drawing(rows: Iterable[Change], *, evidence: bool) -> str:
+    """The flowchart; empty where there is nothing to draw or more than anyone can read.
+
+    Args:
+        rows: What changes.
+        evidence: There were captures: what is not in them was not used.
+    """
+    edges = tuple(edge for row in rows for edge in _edges(row, UNSEEN if evidence else ""))
     if not edges or len(lines_of(edges)) > MOST_LINES:
         return ""
     nodes = sorted(map(_node, {end for edge in edges for end in (edge.source, edge.destination)}), key=node_key)
     return mermaid(FlowGraph(judged_by="given", compared=True, nodes=tuple(nodes), edges=edges))
 
 
-def _edges(row: Change) -> Iterator[FlowEdge]:
+def _edges(row: Change, unseen: str) -> Iterator[FlowEdge]:
     """What is opened, and what is closed; of what was wide open, only what stays of it."""
     if row.added:
-        yield _edge(row, State.NEW, row.added, row.seen, "" if row.seen else UNSEEN)
+        yield _edge(row, State.NEW, row.added, row.seen, "" if row.seen else unseen)
     if row.before == PortMap.ALL and row.after:
-        state = State.USED if row.seen else State.UNUSED
+        state = State.USED if row.seen or not unseen else State.UNUSED
         yield _edge(row, state, row.after, row.seen, "")
     if row.removed and (row.lost or row.before != PortMap.ALL):
-        yield _edge(row, State.DENIED, row.removed, row.lost, WORKED if row.lost else UNSEEN)
+        yield _edge(row, State.DENIED, row.removed, row.lost, WORKED if row.lost else unseen)
 
 
 def _edge(row: Change, state: State, ports: PortMap, seen: Seen | None, reason: str) -> FlowEdge:
