@@ -18,7 +18,7 @@ from netpol.cluster.networks import (
 )
 from netpol.cluster.owners import Owners
 from netpol.cluster.pods import PodSeen, read_pod
-from netpol.cluster.services import EndpointsSeen, read_endpoint_slice, read_endpoints, read_service
+from netpol.cluster.services import EndpointsSeen, read_endpoint_slice, read_endpoints, read_ingress, read_service
 from netpol.cluster.workloads import GROUPS, WorkloadSeen, read_workload
 from netpol.errors import InputError
 
@@ -45,6 +45,7 @@ class Collection:
     workloads: list[Sighting[WorkloadSeen]] = field(default_factory=list)
     services: list[Sighting[Service]] = field(default_factory=list)
     endpoints: list[EndpointsSeen] = field(default_factory=list)
+    ingress_backends: set[tuple[str, str]] = field(default_factory=set)
     nodes: list[Sighting[Node]] = field(default_factory=list)
     ranges: Ranges = field(default_factory=Ranges)
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -129,6 +130,11 @@ class Collection:
         else:
             self.endpoints.append(seen)
 
+    def add_ingress(self, item: Object, look: Look, _place: tuple[str, ...]) -> None:
+        """Takes an Ingress: which Services it leads to."""
+        look.saw(item.metadata.time("creationTimestamp"))
+        self.ingress_backends.update((item.namespace, name) for name in read_ingress(item))
+
     def add_node(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
         """Takes a Node."""
         uid = item.metadata.text("uid")
@@ -158,6 +164,7 @@ _READERS: Final[Mapping[tuple[str, str], Callable[[Collection, Object, Look, tup
     ("Service", ""): Collection.add_service,
     ("Endpoints", ""): Collection.add_endpoints,
     ("EndpointSlice", "discovery.k8s.io"): Collection.add_endpoints,
+    ("Ingress", "networking.k8s.io"): Collection.add_ingress,
     ("Node", ""): Collection.add_node,
     ("ConfigMap", ""): Collection.add_config,
     ("ServiceCIDR", "networking.k8s.io"): Collection.add_service_cidr,

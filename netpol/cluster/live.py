@@ -74,6 +74,7 @@ _KINDS: Final = (
     _Kind("api/v1", "replicationcontrollers", "ReplicationController"),
     _Kind("apis/batch/v1", "jobs", "Job"),
     _Kind("apis/batch/v1", "cronjobs", "CronJob"),
+    _Kind("apis/networking.k8s.io/v1", "ingresses", "Ingress", expected=False),
     _Kind("apis/networking.k8s.io/v1", "servicecidrs", "ServiceCIDR", namespaced=False, expected=False),
     _Kind("apis/crd.projectcalico.org/v1", "ippools", "IPPool", namespaced=False, expected=False),
 )

@@ -178,7 +178,10 @@ def _services(seen: Collection, notes: Counter[str]) -> list[Service]:
         newest = life.values[0]
         addresses = dict.fromkeys(address for value in life.values for address in value.addresses)
         found = endpoints.pop((newest.namespace, newest.name), None) or _twin(services, newest)
-        services.append(replace(newest, addresses=tuple(addresses), endpoints=_sorted(found), ended=life.gone))
+        led_to = (newest.namespace, newest.name) in seen.ingress_backends
+        services.append(
+            replace(newest, addresses=tuple(addresses), endpoints=_sorted(found), ingress=led_to, ended=life.gone)
+        )
     for (namespace, name), found in endpoints.items():
         notes[SERVICES_CONCLUDED] += 1
         services.append(Service(namespace=namespace, name=name, selector=None, endpoints=_sorted(found)))

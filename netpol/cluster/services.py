@@ -1,4 +1,4 @@
-"""Services and their endpoints, read: core/v1 Service and Endpoints, discovery.k8s.io/v1 EndpointSlice."""
+"""Services, their endpoints and what leads to them, read: core/v1, discovery.k8s.io/v1, networking.k8s.io/v1."""
 
 from __future__ import annotations
 
@@ -118,6 +118,18 @@ def read_endpoints(item: Object) -> EndpointsSeen:
                 if address is not None:
                     found.append(EndpointAddress(address=address, pod=_pod(entry, item.namespace), ports=ports))
     return EndpointsSeen(item.namespace, item.object_name, tuple(found))
+
+
+def read_ingress(item: Object) -> set[str]:
+    """The names of the Services that an Ingress leads to (networking.k8s.io/v1, IngressBackend).
+
+    Raises:
+        InputError: A field is malformed.
+    """
+    spec = item.fields("spec")
+    backends = [spec.fields("defaultBackend")]
+    backends += (path.fields("backend") for rule in spec.each("rules") for path in rule.fields("http").each("paths"))
+    return {name for backend in backends if (name := backend.fields("service").text("name"))}
 
 
 def _endpoint_ports(owner: Fields) -> tuple[tuple[int, str, int], ...]:

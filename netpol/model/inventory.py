@@ -137,6 +137,7 @@ class Service:
         endpoints: From EndpointSlices and Endpoints.
         external: Of type LoadBalancer or NodePort, or with external IPs: reachable from outside.
         preserves_client: externalTrafficPolicy Local keeps the client's address.
+        ingress: An Ingress leads to it, of whatever controller.
         started: Nanoseconds since the epoch at which it was created, None when the manifest does not say.
         ended: Nanoseconds since the epoch at which it was gone, None when it was there at the last look.
     """
@@ -149,6 +150,7 @@ class Service:
     endpoints: tuple[EndpointAddress, ...] = ()
     external: bool = False
     preserves_client: bool = False
+    ingress: bool = False
     started: int | None = None
     ended: int | None = None
 

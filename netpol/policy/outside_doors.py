@@ -1,8 +1,10 @@
 """Where the outside comes in: which ports of a workload clients beyond the cluster use, and who they are.
 
-A Service of type LoadBalancer or NodePort, or with external addresses, leads the outside to its pods. With
-externalTrafficPolicy Local, and where a balancer reaches pods directly, they see the client's own address; with Cluster
-a node puts its own in the place of it, and who is behind it is not known (kubernetes.io, "Source IP").
+A Service of type LoadBalancer or NodePort, or with external addresses, leads the outside to its pods, and so does one
+that an Ingress leads to. With externalTrafficPolicy Local, and where a balancer reaches pods directly, they see the
+client's own address; with Cluster a node puts its own in the place of it, and who is behind it is not known
+(kubernetes.io, "Source IP"). An Ingress whose controller runs in the cluster brings nobody from outside to the pods
+behind it: they see the controller's pods.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Door:
         nodes: Addresses of nodes that were seen as clients, ascending.
         services: `namespace/name` of Services that lead the outside there, sorted.
         masked: One of them puts the node's address in the place of the client's.
-        preserved: One of them keeps the client's address.
+        preserved: One of them keeps the client's address, or is one that an Ingress leads to.
         asked: It was asked for that everybody may come in.
         many: There are so many clients that nobody can know them all beforehand.
     """
@@ -125,8 +127,8 @@ def _door(
         probers=tuple(sorted(probers.items(), key=lambda item: str(item[0].block))),
         nodes=tuple(sorted(nodes, key=_order)),
         services=tuple(sorted({f"{one.namespace}/{one.name}" for one in services})),
-        masked=any(not one.preserves_client for one in services),
-        preserved=any(one.preserves_client for one in services),
+        masked=any(one.external and not one.preserves_client for one in services),
+        preserved=any(one.preserves_client or not one.external for one in services),
     )
 
 
@@ -136,7 +138,7 @@ def _fronts(inventory: Inventory) -> Mapping[WorkloadRef, Mapping[Port, tuple[Se
     found: defaultdict[WorkloadRef, defaultdict[Port, list[Service]]]
     found = defaultdict(lambda: defaultdict(list))
     for service in inventory.services:
-        if not service.external:
+        if not service.external and not service.ingress:
             continue
         for pod in backends.of(service):
             for port in service.ports:
