@@ -102,10 +102,14 @@ class LiveReading:
     Attributes:
         warnings: Each a sentence about something that could not be read, and what follows.
         missed: Resources that could not be read.
+        taken: When it began (RFC 3339).
+        scope: What it holds completely: `*`, a namespace, or nothing.
     """
 
     warnings: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    taken: str = ""
+    scope: str = ""
 
 
 def load_live(
@@ -151,7 +155,7 @@ def read_live_documents(
     """
     reading = reading if reading is not None else LiveReading()
     connection = connect(context, kubeconfig)
-    taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    taken = reading.taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found: list[Document] = []
     for kind in (*_KINDS, *(_POLICIES if policies else ())):
         path = kind.path(namespace or "")
@@ -167,7 +171,7 @@ def read_live_documents(
             data = {"kind": "ConfigMap", "apiVersion": "v1", **body}
             found.append(Document((connection.name, path), data, (connection.name,), taken))
     # What is missing here is missing in the cluster, unless something could not be read.
-    scope = "" if reading.missed else (namespace or "*")
+    scope = reading.scope = "" if reading.missed else (namespace or "*")
     for document in found:
         yield replace(document, scope=scope)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netpol.model.flow import Address
 
 _NODE_TYPES: Final = frozenset({"InternalIP", "ExternalIP"})
-_TUNNEL_ANNOTATIONS: Final = (
+TUNNEL_ANNOTATIONS: Final = (
     "projectcalico.org/IPv4IPIPTunnelAddr",
     "projectcalico.org/IPv4VXLANTunnelAddr",
     "projectcalico.org/IPv6VXLANTunnelAddr",
@@ -30,7 +30,10 @@ _TUNNEL_ANNOTATIONS: Final = (
 )
 """Addresses out of the pod range that a network plugin gives to the node itself, and writes on the Node."""
 _POD_FLAG, _SERVICE_FLAG = "--cluster-cidr", "--service-cluster-ip-range"
-_SYSTEM: Final = "kube-system"
+RANGE_FLAGS: Final = (_POD_FLAG, _SERVICE_FLAG)
+"""What `read_flags` looks for on command lines."""
+SYSTEM_NAMESPACE: Final = "kube-system"
+"""Where control planes keep their pods and configuration."""
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ def read_node(item: Object, look: Look) -> Node:
         if entry.text("type") in _NODE_TYPES and (address := entry.address("address")) is not None
     ]
     annotations = item.metadata.fields("annotations")
-    for name in _TUNNEL_ANNOTATIONS:
+    for name in TUNNEL_ANNOTATIONS:
         address = annotations.address(name)
         if address is not None:
             addresses.append(address)
@@ -95,7 +98,7 @@ def read_config(item: Object, ranges: Ranges) -> bool:
     Raises:
         InputError: A range in it is malformed.
     """
-    if item.namespace != _SYSTEM:
+    if item.namespace != SYSTEM_NAMESPACE:
         return False
     data = item.fields("data")
     if item.object_name == "kubeadm-config":
