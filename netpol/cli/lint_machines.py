@@ -107,7 +107,7 @@ def junit(report: Report) -> Iterator[str]:
         if policy in clean:
             cases.append(ET.Element("testcase", classname=plain(policy), name="no findings"))
     for finding, line in report.placed():
-        by_file[finding.file].append(_case(finding, line, fails=finding.severity >= report.gate))
+        by_file.setdefault(finding.file, []).append(_case(finding, line, fails=finding.severity >= report.gate))
     total = 0
     for file, cases in by_file.items():
         failures = sum(case.find("failure") is not None for case in cases)
