@@ -90,4 +90,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        gc.freeze()  # the end of the process frees everything: no need for the last search either
+        # The end of the process frees everything: no need for the last search either. But duckdb looks for leaks then,
+        # and would take all that is frozen for some.
+        if "duckdb" not in sys.modules:
+            gc.freeze()

@@ -42,6 +42,7 @@ def netpol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         finally:
             gc.enable()
+            gc.unfreeze()
         streams = capsys.readouterr()
         return Answer(code, streams.out, streams.err)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,3 +105,11 @@ def test_what_the_assembly_of_flows_noted_is_said_by_every_command(
     answer = netpol(command, tmp_path / "stray.pcap", "--cluster", cluster, *more)
     assert answer.code == 0
     assert "warning: unreachables about packets that were not captured: 1" in answer.err
+
+
+@pytest.mark.parametrize("output", ["json", "parquet"])
+def test_the_end_of_a_process_says_nothing_of_its_own(shop: Path, output: str) -> None:
+    """What libraries look for when the interpreter ends is nothing to a user."""
+    command = [sys.executable, "-m", "netpol", "flows", str(shop), "-o", output]
+    answer = subprocess.run(command, capture_output=True, check=True)
+    assert answer.stderr.decode().count("\n") == 1
