@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from enum import IntFlag
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from netpol.model.host_name import HostName
+from netpol.model.wildcard import Depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from netpol.model.host_name import HostName
+    from netpol.model.wildcard import Wildcard
 
 
 class Reach(IntFlag):
@@ -61,6 +65,25 @@ class Domains:
                 return min(lines)
             wanted, rest = Reach.BELOW, rest.partition(".")[2]
         return None
+
+    def under(self, pattern: Wildcard) -> int | None:
+        """The line of the first entry that names something that the pattern stands for, None where none does."""
+        # Names below one that is listed with all below it are listed too.
+        above = self.line(HostName(f"x.{pattern.parent}"))
+        if above is not None:
+            return above
+        tail = b"." + pattern.parent.encode("ascii")
+        at, lines = self._letters.find(tail), []
+        while at >= 0:
+            index = bisect_left(self._ends, at + len(tail))
+            start = self._ends[index - 1] if index else 0
+            if self._ends[index] == at + len(tail) and start < at:
+                name = HostName(self._letters[start : self._ends[index]].decode("ascii"))
+                deeper = pattern.depth is Depth.ANY
+                if deeper or (self._reaches[index] & Reach.SELF and pattern.covers(name)):
+                    lines.append(self._lines[index])
+            at = self._letters.find(tail, at + 1)
+        return min(lines, default=None)
 
     def _entries(self, text: bytes) -> Iterator[tuple[int, int]]:
         if self._order is None or self._sorted is None:

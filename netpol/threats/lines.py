@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from netpol.model.host_name import host_name
 from netpol.threats.domains import Reach
-from netpol.threats.values import Name, parse
+from netpol.threats.values import Name, Span, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 COMMENTS: Final = ("#", ";", "!", "//")
 """By which a comment line starts: hosts files and most feeds, Spamhaus DROP, Adblock lists, some feeds of addresses."""
 
-_INLINE: Final = ("#", ";", "//", "!")
 LOCAL: Final = "a host's own names"
 _OWN: Final = frozenset({"localhost.localdomain", "localhost.localdomain.localdomain"})
 
@@ -37,7 +37,7 @@ def read_lines(lines: Iterable[tuple[int, str]], entries: Entries) -> None:
 def _without_comment(line: str) -> str:
     if line.startswith(COMMENTS):
         return ""
-    for sign in _INLINE:
+    for sign in COMMENTS:
         at = line.find(sign)
         while at > 0:
             if line[at - 1].isspace():
@@ -47,23 +47,27 @@ def _without_comment(line: str) -> str:
 
 
 def _read(words: Sequence[str], line: str, number: int, entries: Entries) -> None:
-    first = parse(words[0].partition("%")[0])
-    if len(words) > 1 and isinstance(first, tuple) and first[0] == first[1]:
+    found = parse(words[0])
+    if len(words) > 1 and isinstance(first := found or parse(words[0].partition("%")[0]), Span):
         names = [word for word in words[1:] if not word.replace(".", "").isdigit()]
-        if names and all(_is_name(name) for name in names):
+        if names and first.first == first.last and all(_is_name(name) for name in names):
             _hosts(names, number, entries)
-            address = first[0]
-            if address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast:
+            if _leads_nowhere(first):
                 return
-            if str(address) == "255.255.255.255":
-                return
-    if first is None or not entries.take(words[0], number):
-        if words[0].startswith(("http://", "https://", "hxxp")):
-            entries.pass_over("URLs, of which only a path may be meant")
-        elif words[0].startswith("@@"):
-            entries.pass_over("exceptions")
-        else:
-            entries.refuse(line, number)
+    if found is not None:
+        entries.add(found, number)
+    elif words[0].startswith(("http://", "https://", "hxxp")):
+        entries.pass_over("URLs, of which only a path may be meant")
+    elif words[0].startswith("@@"):
+        entries.pass_over("exceptions")
+    else:
+        entries.refuse(line, number)
+
+
+def _leads_nowhere(where: Span) -> bool:
+    address = IPv4Address(where.first) if where.version == 4 else IPv6Address(where.first)
+    nobody = address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast
+    return nobody or str(address) == "255.255.255.255"
 
 
 def _hosts(names: Iterable[str], number: int, entries: Entries) -> None:

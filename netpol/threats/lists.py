@@ -9,6 +9,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from netpol.errors import InputError
+from netpol.model.cidr import AddressSet
+from netpol.model.intervals import normalise
 from netpol.threats.lines import COMMENTS, read_lines
 from netpol.threats.stix import read_stix
 from netpol.threats.tables import delimiter_of, has_headings, read_table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from netpol.model.flow import Address
     from netpol.model.host_name import HostName
+    from netpol.model.wildcard import Wildcard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +171,8 @@ class _Lines:
         limits = self._limits
         if self._bytes > limits.bytes:
             raise InputError(f"more than {limits.bytes >> 20} MiB", remedy="Split the list")
-        if len(self._entries) > limits.entries:
+        # Looked at now and then and at the end: a line holds few entries, and counting takes longer than reading it.
+        if (not raw or not self._number % 1024) and len(self._entries) > limits.entries:
             raise InputError(f"more than {limits.entries:,} entries", remedy="Split the list")
         return raw
 
@@ -199,3 +203,17 @@ class Threats:
     def host(self, name: HostName) -> Match | None:
         """The first list that names a host."""
         return next((Match(one, line) for one in self.lists if (line := one.host(name)) is not None), None)
+
+    def under(self, pattern: Wildcard) -> Match | None:
+        """The first list that names something that a pattern of names stands for."""
+        found = ((one, one.entries.domains.under(pattern)) for one in self.lists)
+        return next((Match(one, line) for one, line in found if line is not None), None)
+
+    @property
+    def addresses(self) -> AddressSet:
+        """All addresses that any list names."""
+        v4, v6 = (
+            normalise(chain.from_iterable(one.entries.addresses.pairs(version) for one in self.lists))
+            for version in (4, 6)
+        )
+        return AddressSet(v4=v4, v6=v6)

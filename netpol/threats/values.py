@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import idna
 
@@ -25,6 +25,8 @@ LONGEST_VALUE: Final = 1024
 """Characters. A host name has 253 at most, in Unicode too."""
 
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+")
+_OCTET: Final = r"(0|[1-9][0-9]{0,2})"
+_PLAIN_V4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}(?:/(0|[1-9][0-9]?))?")
 _DEFANGED: Final = str.maketrans({"[": "", "]": ""})
 
 
@@ -52,11 +54,15 @@ class Entries:
         found = parse(text)
         if found is None:
             return False
+        self.add(found, line)
+        return True
+
+    def add(self, found: Name | Span, line: int) -> None:
+        """Adds what was parsed."""
         if isinstance(found, Name):
             self.domains.add(found.name, found.reach, line)
         else:
-            self.addresses.add(*found, line)
-        return True
+            self.addresses.add(found.version, found.first, found.last, line)
 
     def pass_over(self, what: str) -> None:
         """Counts an entry that cannot be matched."""
@@ -77,7 +83,15 @@ class Name:
     reach: Reach
 
 
-def parse(text: str) -> Name | tuple[Address, Address] | None:
+class Span(NamedTuple):
+    """Addresses of one family from the first to the last."""
+
+    version: int
+    first: int
+    last: int
+
+
+def parse(text: str) -> Name | Span | None:
     """The value that a text is, None for anything else.
 
     A plain name stands for itself alone, as in every resolver that reads such lists (AdGuard Home, "Domains-only
@@ -85,6 +99,9 @@ def parse(text: str) -> Name | tuple[Address, Address] | None:
     AdGuard, "Adblock-style syntax"), `*.NAME` for all below it (RFC 4592). Brackets that keep a value from being
     clicked on (`evil[.]example`) are dropped. A block may have bits set beyond its prefix.
     """
+    if match := _PLAIN_V4.fullmatch(text):
+        # Most lists hold millions of these and nothing else.
+        return _plain(match)
     if len(text) > LONGEST_VALUE:
         return None
     if "[" in text:
@@ -94,7 +111,16 @@ def parse(text: str) -> Name | tuple[Address, Address] | None:
     return _name(text)
 
 
-def _addresses(text: str) -> tuple[Address, Address] | None:
+def _plain(match: re.Match[str]) -> Span | None:
+    octets = [int(octet) for octet in match.groups()[:4]]
+    bits = 32 - int(match[5] or 32)
+    if max(octets) > 255 or bits < 0:
+        return None
+    first = int.from_bytes(octets) >> bits << bits
+    return Span(4, first, first + (1 << bits) - 1)
+
+
+def _addresses(text: str) -> Span | None:
     try:
         if "/" in text:
             network = ip_network(text, strict=False)
@@ -111,7 +137,7 @@ def _addresses(text: str) -> tuple[Address, Address] | None:
         return None
     if isinstance(first_end, IPv6Address) and (first_end.ipv4_mapped or first_end.scope_id):
         return None
-    return ends
+    return Span(first_end.version, int(first_end), int(last_end))
 
 
 def _name(text: str) -> Name | None:

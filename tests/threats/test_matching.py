@@ -34,7 +34,7 @@ def test_ranges(
     entries = [(one, other) if int(one) <= int(other) else (other, one) for one, other in pairs]
     ranges = Ranges()
     for line, (first, last) in enumerate(entries, 1):
-        ranges.add(first, last, line)
+        ranges.add(first.version, int(first), int(last), line)
     for one in [*asked, *(end for pair in entries for end in pair)]:
         holding = {
             line
@@ -63,7 +63,7 @@ def test_what_is_added_later_is_found_too() -> None:
     ranges, domains = Ranges(), Domains()
     assert ranges.line(IPv4Address("10.0.0.1")) is None
     assert domains.line(HostName("a.example")) is None
-    ranges.add(IPv4Address("10.0.0.0"), IPv4Address("10.0.0.9"), 1)
+    ranges.add(4, int(IPv4Address("10.0.0.0")), int(IPv4Address("10.0.0.9")), 1)
     domains.add(HostName("a.example"), Reach.SELF, 2)
     assert ranges.line(IPv4Address("10.0.0.1")) == 1
     assert domains.line(HostName("a.example")) == 2
@@ -74,7 +74,7 @@ def test_a_large_list_takes_tens_of_bytes_an_entry() -> None:
     ranges, domains = Ranges(), Domains()
     for number in range(100_000):
         network = ip_network((number << 12, 28))
-        ranges.add(network.network_address, network.broadcast_address, number + 1)
+        ranges.add(4, int(network.network_address), int(network.broadcast_address), number + 1)
         domains.add(HostName(f"host-{number}.example"), Reach.SELF, number + 1)
     assert ranges.line(IPv4Address((77 << 12) + 3)) == 78
     assert ranges.line(IPv4Address((77 << 12) + 16)) is None
