@@ -143,7 +143,7 @@ def generate(graph: LabelGraph, inventory: Inventory, selectors: Selectors, opti
         policies=tuple(policies),
         subjects={str(policy): owners[str(policy)] for policy in policies},
         statements=with_entrances(
-            statements_for(graph, inventory, selectors, written, scope.why_not), entrances.of(written), options
+            statements_for(graph, inventory, selectors, written, scope.why_not), entrances.of(written), options, written
         ),
         renamed=names.renamed,
         rules=rules,

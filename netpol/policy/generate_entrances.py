@@ -12,7 +12,7 @@ from netpol.model.inventory import WorkloadRef
 from netpol.policy.generate_rules import Opening
 from netpol.policy.generate_statements import Topic
 from netpol.policy.outside_doors import doors_of
-from netpol.policy.outside_statements import outside_statements
+from netpol.policy.outside_statements import nothing_to_open, outside_statements
 from netpol.policy.outside_world import World, world
 
 if TYPE_CHECKING:
@@ -89,13 +89,17 @@ def entrances_of(graph: LabelGraph, inventory: Inventory, wish: Options) -> Entr
     return Entrances(doors=doors, worlds=worlds, nodes=tuple(nodes))
 
 
-def with_entrances(statements: Iterable[Statement], entrances: Entrances, wish: Options) -> tuple[Statement, ...]:
+def with_entrances(
+    statements: Iterable[Statement], entrances: Entrances, wish: Options, written: Collection[WorkloadRef]
+) -> tuple[Statement, ...]:
     """The statements with those about the outside, in their order, and without those that are no longer true.
 
     An open door is not closed on silence; and a node's address at a door where nodes stand in for clients says what the
     door's statement says.
     """
     new = list(outside_statements(entrances.doors, entrances.worlds, few=wish.few_clients, nodes=len(entrances.nodes)))
+    doors = {door.workload for door in entrances.doors}
+    new += [nothing_to_open(workload) for workload in wish.public if workload in written and workload not in doors]
     told = {(item.topic, item.workload, item.ports) for item in new}
     kept = [
         item

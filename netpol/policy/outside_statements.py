@@ -60,6 +60,18 @@ def outside_statements(
             )
 
 
+def nothing_to_open(workload: WorkloadRef) -> Statement:
+    """About a workload that is to be open to everybody, at no port that is known."""
+    return Statement(
+        topic=Topic.PUBLIC,
+        workload=workload,
+        direction="ingress",
+        text="--public asks for it, but no Service leads the outside to it and no outside client was seen: nothing was "
+        "opened",
+        remedy="Add the Service or the Ingress to the manifests, or leave --public out",
+    )
+
+
 def _say(topic: Topic, door: Door, text: str, remedy: str) -> Statement:
     return Statement(
         topic=topic,

@@ -165,6 +165,13 @@ def test_nothing_is_said_or_opened_without_anybody_from_outside() -> None:
     assert [topic for topic, _ in said(learned)] == ["silent-port", "silent-egress"]
 
 
+def test_public_without_any_way_in_says_so() -> None:
+    learned = learn([flow(API, WEB, 8080)], cluster(), Options(public=frozenset({REF})))
+    assert not may(learned, "8.8.8.8")
+    (statement,) = [item for item in learned.generated.statements if item.topic.identifier == "public"]
+    assert "nothing was opened" in statement.text
+
+
 ANY = (st.integers(0, 2**32 - 1).map(IPv4Address)) | (st.integers(0, 2**128 - 1).map(IPv6Address))
 NEAR = st.integers(0, 255).map(lambda number: ip_address(f"10.0.1.{number}"))
 
