@@ -32,6 +32,14 @@ class ExistingRead:
     sources: tuple[str, ...]
     policies: Existing
 
+    def takes_in(self, directory: Path | None) -> bool:
+        """Whether the policies that lie in the folder are among these: it was named, or what was applied from it."""
+        if directory is None or LIVE in self.sources:
+            return True
+        place = directory.absolute()
+        paths = (Path(word) for word in self.sources if word != "-" and not word.startswith(PREFIX))
+        return any(place.is_relative_to(path.absolute()) for path in paths)
+
 
 def read_cluster(
     choice: ClusterChoice, words: Sequence[str], directory: Path | None = None

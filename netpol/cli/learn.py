@@ -171,10 +171,8 @@ def learn(
     if directory is None:
         sys.stdout.write(translation.to_yaml() if translation else to_yaml(result.policies, nodes=result.nodes))
     else:
-        # What another dialect says is not read again, so that nothing of it can be lost by not reading it.
-        merged = result.merged or translation is not None
         narrowed = bool(choice.namespaces or choice.selector)
-        leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=merged, narrowed=narrowed)
+        leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=result.merged, narrowed=narrowed)
         policies = translation.to_files() if translation else to_files(result.policies, nodes=result.nodes)
         review = review_of_learned(result, directory, prune=prune)
         write_directory(directory, policies, result.summary, leftovers, result.allowlists, review)

@@ -88,7 +88,7 @@ class Learned:
         policies: What is to be written.
         translation: The same in the dialect that was asked for, None for Kubernetes' own.
         nodes: Node addresses to names.
-        merged: Whether existing policies were looked at.
+        merged: Whether what lies in the folder already was among the existing policies.
         allowlists: Relative paths to the texts of allowlists of what these workloads need outside the cluster; none
             where no folder is written.
         exit_code: 0, that of captures that could not be read to their end, or that of matches with threat lists.
@@ -161,7 +161,7 @@ def learned(wish: Wish) -> Learned:
         },
         nodes={address: node.name for node in inventory.nodes for address in node.addresses},
         scope=scope,
-        merged=found is not None,
+        merged=found is not None and found.takes_in(wish.directory),
         allowlists=_allowlists(needs, inventory) if wish.directory is not None else {},
         exit_code=reading.exit_code or int(guard.found and not wish.accept_threats),
         material=Material(

@@ -7,15 +7,15 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from netpol.cli.observe import note, warn
-from netpol.dialects.files import kustomization
+from netpol.dialects.files import files_of, kustomization
 from netpol.errors import InputError, NetpolError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from netpol.model.policy import NetworkPolicy
 
@@ -40,7 +40,7 @@ class Leftovers:
     Attributes:
         asks_about: Whether a policy is of those that were asked for (`-n`, `-l`); others are left alone.
         prune: Delete those that are.
-        merged: The folder was read before, so that nothing in it is lost by accident.
+        merged: The folder's policies were taken in before, so that nothing of them is lost by accident.
         narrowed: Not all workloads were asked for, so that their allowlists cannot take the place of those of all.
     """
 
@@ -83,12 +83,13 @@ def write_directory(
         files[REVIEW] = review
     try:
         _refuse_foreign(directory, [path for path in files if path not in before])
-        others = {path: found for path, found in policies_below(directory) if path not in files}
+        found_there = dict(policies_below(directory))
+        others = {path: found for path, found in found_there.items() if path not in files}
         # A file without a NetworkPolicy is of another dialect, whose policies nobody here can ask about.
         stale = [path for path, found in others.items() if found and all(map(leftovers.asks_about, found))]
         listed = [path for path in (*policies, *others) if path != KUSTOMIZATION and path not in stale]
         files[KUSTOMIZATION] = MARK + kustomization(listed)
-        changed = sum(_differs(directory / path, text) for path, text in policies.items() if path != KUSTOMIZATION)
+        changed = [path for path in found_there if path in files and _differs(directory / path, files[path])]
         for path, text in files.items():
             _write(directory / path, text)
         for path in stale if leftovers.prune else ():
@@ -103,18 +104,49 @@ def write_directory(
     if kept:
         note(f"{directory / ALLOWLISTS}: left alone, because not all workloads were asked for")
     for path in stale:
-        if leftovers.prune:
-            note(f"{directory / path}: deleted: nothing of it was learned, and --prune was given")
-        else:
-            warn(
-                f"{directory / path}: written by an earlier run, and no longer generated: "
-                "--prune deletes it, --existing keeps it"
-            )
-    if changed and not leftovers.merged:
+        _tell_of_stale(directory / path, leftovers, elsewhere=_paths_of(others[path]) <= policies.keys())
+    _tell_of_changed(directory, [found_there[path] for path in changed], leftovers)
+
+
+def _tell_of_changed(directory: Path, changed: Collection[tuple[NetworkPolicy, ...]], leftovers: Leftovers) -> None:
+    """Whose rules may be gone: of other dialects than Kubernetes' own no policy is ever read again."""
+    foreign = sum(not found for found in changed)
+    own = len(changed) - foreign
+    if own and not leftovers.merged:
         note(
-            f"{changed} policies of an earlier run were written anew from this capture alone: "
+            f"{own} policies of an earlier run were written anew from this capture alone: "
             f"--existing {directory} would have kept what else they allowed"
         )
+    if foreign:
+        note(
+            f"{foreign} policies of an earlier run were written anew from this capture alone: they were of a dialect "
+            "that netpol writes and does not read, so that nothing of them is kept"
+        )
+
+
+def _paths_of(policies: Iterable[NetworkPolicy]) -> set[str]:
+    return set(files_of((policy.namespace, policy.name, "") for policy in policies)) - {KUSTOMIZATION}
+
+
+def _tell_of_stale(path: Path, leftovers: Leftovers, *, elsewhere: bool) -> None:
+    """What became of a file, or should, that is not written any more.
+
+    Args:
+        path: The file.
+        leftovers: What the user chose.
+        elsewhere: Whether each of its policies has a file of its own now, since somebody had put them together.
+    """
+    if leftovers.prune:
+        why = (
+            "its policies have files of their own" if elsewhere else "nothing of it was learned, and --prune was given"
+        )
+        note(f"{path}: deleted: {why}")
+    elif elsewhere:
+        what = "" if leftovers.merged else ", and --existing would have kept what else they allowed"
+        warn(f"{path}: its policies have files of their own now: --prune deletes it{what}")
+    else:
+        keep = "" if leftovers.merged else ", --existing keeps it"
+        warn(f"{path}: written by an earlier run, and no longer generated: --prune deletes it{keep}")
 
 
 def _allowlists_before(directory: Path) -> set[str]:
@@ -131,7 +163,10 @@ def _allowlists_before(directory: Path) -> set[str]:
 
 
 def _refuse_foreign(directory: Path, files: Iterable[str]) -> None:
-    foreign = [path for path in files if (directory / path).exists() and not _is_ours(directory / path)]
+    wanted = list(files)
+    folders = {parent.as_posix() for path in wanted for parent in PurePath(path).parents}
+    foreign = sorted(path for path in folders if (directory / path).exists() and not (directory / path).is_dir())
+    foreign += [path for path in wanted if (directory / path).exists() and not _is_ours(directory / path)]
     if foreign:
         more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netpol.cli.observe import note, paths_of
+from netpol.cli.observe import note, paths_of, warn
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from netpol.dialects.read import PolicyDocuments
     from netpol.model.tiers import Policy
     from netpol.review.findings import AnyWritten
+
+_OTHER_DIALECTS = frozenset(
+    {
+        "CiliumNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
+        "NetworkPolicy.projectcalico.org",
+        "NetworkPolicy.crd.projectcalico.org",
+        "GlobalNetworkPolicy",
+    }
+)
 
 
 def read_policy_set(words: Sequence[str]) -> tuple[Policy, ...]:
@@ -56,7 +66,7 @@ def written_of(found: PolicyDocuments, documents: Iterable[Document]) -> tuple[A
 
 
 def tell_of_others(documents: Sequence[Document]) -> None:
-    """Counts on stderr the objects that are no policies; not what belongs beside them: kustomizations, own files."""
+    """Counts on stderr the objects that are not read; not what belongs beside policies: kustomizations, own files."""
     from netpol.cli.output import ALLOWLISTS, SUMMARY
     from netpol.dialects.read import is_policy, read_policies
 
@@ -68,5 +78,9 @@ def tell_of_others(documents: Sequence[Document]) -> None:
     ours = {Path(found.place[0]).parent for found in documents if found.data.get("generator") == "netpol"}
     others = [found for found in documents if not any(is_beside(found, folder) for folder in ours)]
     counts = read_policies(found for found in others if not is_policy(found)).passed_over
-    if kinds := ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind != "Kustomization"):
+    unread = {kind for kind in counts if kind in _OTHER_DIALECTS}
+    if kinds := ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind in unread):
+        warn(f"policies of dialects that are not read, and so count for nothing here: {kinds}")
+    beside = unread | {"Kustomization"}
+    if kinds := ", ".join(f"{count} {kind}" for kind, count in counts.items() if kind not in beside):
         note(f"passed over, since they are no policies: {kinds}")

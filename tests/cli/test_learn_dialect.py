@@ -79,3 +79,23 @@ def test_policies_of_a_namespace_that_was_not_asked_for_stay(
     assert netpol(*run, "-n", "shop").code == 0
     assert (tmp_path / "data" / "redis.yaml").exists()
     assert (tmp_path / "kustomization.yaml").read_text() == before
+
+
+def test_rules_of_a_dialect_that_nobody_reads_are_not_lost_without_a_word(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
+    base = ("--cluster", sample / "cluster.yaml", "--existing", tmp_path, "-d", tmp_path)
+    for dialect, kind in (("cilium", "CiliumNetworkPolicy"), ("calico", "NetworkPolicy.projectcalico.org")):
+        assert netpol("learn", shop, *base, "--dialect", dialect).code == 0
+        answer = netpol("learn", shop / "node-b.pcapng.gz", *base, "--dialect", dialect)
+        assert answer.code == 0
+        assert f"not read, and so count for nothing here: 7 {kind}\n" in answer.err
+        assert "since they are no policies" not in answer.err
+        assert "netpol: 1 policies of an earlier run were written anew from this capture alone" in answer.err
+    # Written over by the language that is read: the same.
+    answer = netpol("learn", shop, *base)
+    assert "netpol: 7 policies of an earlier run were written anew from this capture alone" in answer.err
+    # And what was read is kept, whatever it is written as.
+    answer = netpol("learn", shop / "node-b.pcapng.gz", *base, "--dialect", "cilium")
+    assert "written anew" not in answer.err
+    assert "kept            rules 2" in answer.err

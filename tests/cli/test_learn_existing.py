@@ -232,6 +232,51 @@ def test_overwriting_without_looking_is_said(netpol: Netpol, shop: Path, sample:
     assert f"--existing {tmp_path} would have kept what else they allowed" in answer.err
 
 
+def test_overwriting_is_said_where_other_policies_were_looked_at(
+    netpol: Netpol, shop: Path, sample: Path, hand: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    both = ("--cluster", sample / CLUSTER, "--existing", hand, "-d", out)
+    assert netpol("learn", shop, *both).code == 0
+    answer = netpol("learn", shop / "node-b.pcapng.gz", *both)
+    assert f"--existing {out} would have kept what else they allowed" in answer.err
+    # A folder around it is it, too.
+    answer = netpol("learn", shop, *both, "--existing", tmp_path)
+    assert "would have kept" not in answer.err
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_policies_that_somebody_put_into_one_file_get_their_own_again(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path, *, prune: bool
+) -> None:
+    base = ("learn", shop, "--cluster", sample / CLUSTER, "--existing", tmp_path, "-d", tmp_path)
+    assert netpol(*base).code == 0
+    together, apart = tmp_path / "shop" / "all.yaml", [tmp_path / "shop" / f"{name}.yaml" for name in ("api", "web")]
+    together.write_text("---\n".join(path.read_text() for path in apart))
+    for path in apart:
+        path.unlink()
+    answer = netpol(*base, *(["--prune"] if prune else []))
+    assert answer.code == 0
+    assert all(path.exists() for path in apart)
+    assert together.exists() is not prune
+    said = "deleted: its policies have files of their own" if prune else "its policies have files of their own now"
+    assert f"{together}: {said}" in answer.err
+    assert "nothing of it was learned" not in answer.err
+    assert "--existing keeps it" not in answer.err
+    assert "all.yaml" not in (tmp_path / "kustomization.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["shop", "allowlists"])
+def test_a_file_where_a_folder_must_be_stops_all_writing(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path)
+    assert answer.code == 2
+    assert f"would overwrite {name}, which netpol did not write" in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_pruning_leaves_alone_what_people_wrote(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "shop").mkdir(parents=True)
