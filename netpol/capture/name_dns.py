@@ -31,6 +31,8 @@ HELLO_OFFERED = "DNS answers that offer Encrypted Client Hello"
 
 MOST_POINTERS: Final = 16
 """Pointers that a name is followed through. Servers need one or two."""
+MOST_ALIASES: Final = 64
+"""Aliases from a name to its addresses. Resolvers give up after 8 to 20."""
 _MOST_LABELS: Final = 1 << 14
 """Labels that are read in one message, beyond what records that are read in lock step can have."""
 
@@ -105,6 +107,36 @@ def read_response(message: bytes, *, cut: bool) -> Response | str:
     except _Cut:
         return CUT if cut else MALFORMED
     return Response(behind - HEADER, kind, outcome, addresses, tuple(remarks))
+
+
+def aliases_of(message: bytes) -> list[bytes]:
+    """The aliases to which the question of a response leads, in wire form and in the order in which they are met.
+
+    Args:
+        message: A response that `read_response` reads; what follows it is passed by, and what is not all there.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    names = Expander(message)
+    try:
+        at = _question_name(message) + 4
+        asked = names.name(HEADER)[0]
+        for _ in range(_HEADER.unpack_from(message)[2]):
+            owner, at = names.name(at)
+            kind, _, _, size = _FIXED.unpack(_part(message, at, _FIXED.size))
+            at += _FIXED.size
+            if kind == CNAME:
+                found.setdefault(owner, []).append(names.name(at)[0])
+            at += size
+    except (_Useless, _Cut):
+        if not found:
+            return []
+    reached, waiting = {asked: None}, [asked]
+    while waiting and len(reached) <= MOST_ALIASES:
+        for target in found.get(waiting.pop(0), ()):
+            if target not in reached:
+                reached[target] = None
+                waiting.append(target)
+    return list(reached)[1:]
 
 
 def _answers(message: bytes, at: int, count: int, remarks: list[str], *, cut: bool) -> tuple[tuple[int, int, int], ...]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from netpol.capture.name_evidence import Trait, unpacked
 from netpol.names.texts import NO_NAME, Texts
-from netpol.names.wires import Wires, numbers_of
+from netpol.names.wires import Wires, dotted, labels_of, numbers_of
+from netpol.threats.aliases import by_aliases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,20 @@ class Sightings:
         self._sink.take_answers(answers)
         if not len(answers):
             return
+        self._look(answers)
+        aliased = by_aliases(answers, self._lists)
+        if aliased is not None:
+            # Now the alias leads there too: whoever decides by names sees the listed one.
+            self._look(aliased)
+            self._sink.take_answers(aliased)
+        self._tidy()
+
+    def _lists(self, wire: bytes) -> bool:
+        number = self._texts.number(dotted(labels_of(wire)))
+        return number != NO_NAME and self._match(number) is not None
+
+    def _look(self, answers: Answers) -> None:
+        """Enters the names that are listed."""
         numbers = numbers_of(self._texts, Wires(answers.data, answers.name_at, answers.name_size, answers.kind))
         listed = {number for number in set(numbers.tolist()) if number != NO_NAME and self._match(number) is not None}
         if listed:
@@ -79,7 +94,6 @@ class Sightings:
                 if number in listed:
                     client, time = answers.client[index].tolist(), int(answers.time[index])
                     self._enter(unpacked(*client), number, "DNS", time)
-        self._tidy()
 
     def take_greetings(self, greetings: Sequence[Greeting]) -> None:
         """ClientHellos and HTTP requests, to servers inside the cluster and outside, and through proxies."""
