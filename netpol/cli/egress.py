@@ -12,9 +12,11 @@ import typer
 from netpol.cli import options
 
 if TYPE_CHECKING:
-    from netpol.cli.observe import Cluster
+    from netpol.dialects.allowlists.values import Options
     from netpol.egress.needs import Needs
     from netpol.model.prefixes import Bound
+    from netpol.model.wildcard import Wildcard
+    from netpol.threats.lists import Threats
 
 
 class Format(StrEnum):
@@ -133,10 +135,12 @@ def egress(
         warn_of_unknown_namespaces,
         warn_of_unmatched,
     )
+    from netpol.dialects.allowlists.values import Options
     from netpol.egress.attempts import Attempts
     from netpol.egress.needs import needs_of
     from netpol.egress.selection import Selection, workloads_with
     from netpol.graph.admit import admit
+    from netpol.model.cidr import AddressSet
     from netpol.names.table import Names
 
     paths = cluster or []
@@ -158,7 +162,7 @@ def egress(
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)
     needs = needs_of(admission.observations, names, known.inventory, selection=selection, attempts=attempts)
     if wildcards:
-        needs = _widened(needs, wildcard_names, wildcard_depth)
+        needs = _widened(needs, wildcard_names, wildcard_depth, guard.threats)
     if output in REPORTS:
         terminal = Terminal.of(sys.stdout)
         for piece in render(output.value, needs, terminal):
@@ -166,7 +170,8 @@ def egress(
         if terminal.left_out:
             note(f"the terminal is too narrow for {', '.join(terminal.left_out)}: | less -S shows all")
     else:
-        _print_allowlist(output, needs, known, bound)
+        never = guard.threats.addresses if bound else AddressSet.EMPTY
+        _print_allowlist(output, needs, Options.of(needs.needs, known.inventory, bound, never))
     for line in threat_lines(guard.summary(known.timeline), rest=""):
         sys.stderr.write(f"{line}\n")
     for line in account_lines(needs, attempts, names, reading, known.inventory):
@@ -201,21 +206,29 @@ def _bound(output: Format, prefixes: int | None, waste: float | None) -> Bound |
     return Bound(max_prefixes=prefixes, max_waste=None if waste is None else Fraction(str(waste)))
 
 
-def _widened(needs: Needs, least: int | None, depth: Depth | None) -> Needs:
+def _widened(needs: Needs, least: int | None, depth: Depth | None, threats: Threats) -> Needs:
+    """The needs with patterns, none of which stands for a name that a list names; tells of those that would."""
+    from netpol.cli.observe import warn
     from netpol.egress.wildcards import LEAST_NAMES, widen
     from netpol.model.wildcard import Depth as Labels
 
     labels = Labels((depth or Depth.ONE).value)
-    return replace(needs, needs=widen(needs.needs, least=least or LEAST_NAMES, depth=labels))
+
+    def barred(pattern: Wildcard) -> bool:
+        match = threats.under(pattern)
+        if match is not None:
+            warn(f"{pattern} is not written: it would admit what line {match.line} of {match.list.name} names")
+        return match is not None
+
+    return replace(needs, needs=widen(needs.needs, least=least or LEAST_NAMES, depth=labels, barred=barred))
 
 
-def _print_allowlist(output: Format, needs: Needs, known: Cluster, bound: Bound | None) -> None:
+def _print_allowlist(output: Format, needs: Needs, options: Options) -> None:
     """Prints the allowlist, and as warnings what it cannot say or says more widely."""
     from netpol.cli.observe import warn
     from netpol.dialects.allowlists.formats import FORMATS
-    from netpol.dialects.allowlists.values import Options
 
-    written = FORMATS[output.value].write(needs.needs, Options.of(needs.needs, known.inventory, bound))
+    written = FORMATS[output.value].write(needs.needs, options)
     sys.stdout.write(written.text)
     for remark in written.remarks[:REMARKS_SHOWN]:
         warn(remark)

@@ -15,7 +15,7 @@ from netpol.model.outside import Grade
 from netpol.model.wildcard import Depth, Wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from netpol.model.inventory import WorkloadRef
     from netpol.model.outside import Need
@@ -24,7 +24,13 @@ LEAST_NAMES: Final = 5
 """Distinct names below one parent that make a pattern, unless the user says otherwise."""
 
 
-def widen(needs: Sequence[Need], *, least: int = LEAST_NAMES, depth: Depth = Depth.ONE) -> tuple[Need, ...]:
+def widen(
+    needs: Sequence[Need],
+    *,
+    least: int = LEAST_NAMES,
+    depth: Depth = Depth.ONE,
+    barred: Callable[[Wildcard], bool] = lambda _: False,
+) -> tuple[Need, ...]:
     """The same needs, those with a pattern that a workload used often enough on a port.
 
     A parent is as near to its names as possible: the longest one below which a workload used enough names on one port.
@@ -34,12 +40,14 @@ def widen(needs: Sequence[Need], *, least: int = LEAST_NAMES, depth: Depth = Dep
         needs: In any order, which is kept.
         least: Distinct names that make a pattern, at least 2.
         depth: ONE: only names directly below the parent count and are covered. ANY: those at any depth.
+        barred: Which patterns must not be: asked once for each that would be.
     """
     groups: defaultdict[tuple[WorkloadRef, int, int], set[HostName]] = defaultdict(set)
     for need in needs:
         if need.name is not None and need.grade is not Grade.AMBIGUOUS:
             groups[need.workload, need.protocol, need.port].add(need.name)
-    patterns = {key: list(_patterns(names, least, depth)) for key, names in groups.items()}
+    barred = cache(barred)
+    patterns = {key: list(_patterns(names, least, depth, barred)) for key, names in groups.items()}
     return tuple(_widened(need, patterns.get((need.workload, need.protocol, need.port), ())) for need in needs)
 
 
@@ -53,7 +61,9 @@ def may_be_parent(name: HostName) -> bool:
     return suffixes.privatesuffix(name) is not None and name not in above
 
 
-def _patterns(names: Collection[HostName], least: int, depth: Depth) -> Iterator[Wildcard]:
+def _patterns(
+    names: Collection[HostName], least: int, depth: Depth, barred: Callable[[Wildcard], bool]
+) -> Iterator[Wildcard]:
     below: defaultdict[HostName, list[HostName]] = defaultdict(list)
     for name in names:
         for parent in _parents(name, depth):
@@ -62,8 +72,10 @@ def _patterns(names: Collection[HostName], least: int, depth: Depth) -> Iterator
     for parent in sorted(below, key=lambda one: (-one.count("."), one)):
         covered = uncovered.intersection(below[parent])
         if len(covered) >= least and may_be_parent(parent):
-            uncovered -= covered
-            yield Wildcard(parent=parent, depth=depth)
+            wildcard = Wildcard(parent=parent, depth=depth)
+            if not barred(wildcard):
+                uncovered -= covered
+                yield wildcard
 
 
 def _parents(name: HostName, depth: Depth) -> Iterator[HostName]:

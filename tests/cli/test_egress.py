@@ -347,3 +347,52 @@ def test_what_a_threat_list_names_is_told_and_no_need(netpol: Netpol, shop: Path
     assert "Tried outside, and not learned:" in answer.out
     assert "a threat list names the address" in answer.out
     assert "strong" not in answer.out
+
+
+@pytest.mark.parametrize("name", ["cidrs", "networkpolicy", "nftables"])
+@pytest.mark.parametrize("bound", [("--max-prefixes", "1"), ("--max-waste", "0.5")])
+def test_no_block_is_widened_over_what_a_threat_list_names(
+    netpol: Netpol, pods: Path, tmp_path: Path, name: str, bound: tuple[str, str]
+) -> None:
+    traffic = NamedTraffic()
+    for last in (0, 1, 2, 3, 5, 6, 7):
+        traffic.tcp(WEB, f"8.8.4.{last}", 443)
+    capture = traffic.write(tmp_path / "x.pcap")
+    path = tmp_path / "list.txt"
+    path.write_text("8.8.4.4\n")
+    command = ("egress", capture, "--cluster", pods, "-o", name, *bound)
+    assert "8.8.4.0/29" in netpol(*command).out
+    answer = netpol(*command, "--threat-list", path)
+    # Never 8.8.4.4: 8.8.4.0 to .3, .5, and .6 with .7.
+    assert [block for block in ("8.8.4.0/30", "8.8.4.5/32", "8.8.4.6/31") if block not in answer.out] == []
+    assert "8.8.4.0/29" not in answer.out
+    assert "8.8.4.4/3" not in answer.out
+
+
+@pytest.mark.parametrize(
+    ("listed", "depth", "written"),
+    [
+        ("bad.cdn.example.com", "one", False),
+        (".bad.cdn.example.com", "one", False),
+        ("*.bad.cdn.example.com", "one", True),
+        ("*.bad.cdn.example.com", "any", False),
+        ("very.bad.cdn.example.com", "one", True),
+        ("very.bad.cdn.example.com", "any", False),
+        ("cdn.example.com", "any", True),
+        ("badcdn.example.com", "any", True),
+    ],
+)
+def test_no_pattern_stands_for_what_a_threat_list_names(
+    netpol: Netpol, pods: Path, tmp_path: Path, listed: str, depth: str, *, written: bool
+) -> None:
+    traffic = NamedTraffic()
+    for last in range(1, 7):
+        traffic.dns(WEB, f"h{last}.cdn.example.com", [f"198.51.100.{last}"])
+        traffic.http(WEB, f"198.51.100.{last}", f"h{last}.cdn.example.com")
+    path = tmp_path / "list.txt"
+    path.write_text(f"first.example.org\n{listed}\n")
+    options = ("--wildcards", "--wildcard-depth", depth, "--threat-list", path, "-o", "domains")
+    answer = netpol("egress", traffic.write(tmp_path / "x.pcap"), "--cluster", pods, *options)
+    assert ("*.cdn.example.com" in answer.out) is written
+    assert ("h3.cdn.example.com" in answer.out) is not written
+    assert (f"is not written: it would admit what line 2 of {path} names" in answer.err) is not written

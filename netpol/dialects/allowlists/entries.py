@@ -169,7 +169,7 @@ def bounds(prefixes: Sequence[Prefix], most: int | None, what: str) -> list[str]
         if most is not None and count > most:
             found.append(
                 f"{what}: {count:,} IPv{version} blocks, not {most:,}: fewer would hold the cluster's own addresses or "
-                "reach into a special-purpose range"
+                "those of a threat list, or reach into a special-purpose range"
             )
     return found
 

@@ -28,7 +28,7 @@ class Options:
         selectors: How each workload's pods are named by labels, several for a union; a workload that no lasting label
             names exactly has none.
         sources: The addresses that each workload's pods have, ascending, IPv4 before IPv6; no address is of two.
-        never: What no block is ever widened over: the cluster's own ranges and addresses.
+        never: What no block is ever widened over: the cluster's own ranges and addresses, what threat lists name.
         bound: How far sets of addresses may be from what was seen; None: exact. It holds for each set by itself: the
             addresses of one workload on the same ports where a format tells workloads apart, of all where it does not.
     """
@@ -39,8 +39,14 @@ class Options:
     bound: Bound | None = None
 
     @classmethod
-    def of(cls, needs: Iterable[Need], inventory: Inventory, bound: Bound | None = None) -> Self:
-        """The options for these needs of this cluster."""
+    def of(
+        cls,
+        needs: Iterable[Need],
+        inventory: Inventory,
+        bound: Bound | None = None,
+        never: AddressSet = AddressSet.EMPTY,
+    ) -> Self:
+        """The options for these needs of this cluster; `never`: what else no block is widened over."""
         workloads = {need.workload for need in needs}
         holders: defaultdict[Address, set[WorkloadRef]] = defaultdict(set)
         for pod in inventory.pods:
@@ -56,7 +62,7 @@ class Options:
         return cls(
             selectors={workload: found.selectors for workload, found in exact.items()},
             sources={workload: tuple(sources[workload]) for workload in workloads},
-            never=own_addresses(inventory),
+            never=own_addresses(inventory) | never,
             bound=bound,
         )
 
