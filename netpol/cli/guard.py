@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netpol.model.endpoint import ResolvedFlow
     from netpol.names.table import Names
     from netpol.policy.evaluate import Evaluator
+    from netpol.policy.verdict import Way
     from netpol.threats.lists import Match
     from netpol.threats.screen import Hit
     from netpol.threats.sightings import Sighting
@@ -88,17 +89,22 @@ class Guard:
         """The flows that lists have nothing against."""
         return (flow for flow in flows if not self.threats.lists or not self.screen.names(flow))
 
-    def unwanted(self, addresses: AddressSet) -> AddressSet:
-        """Which of some addresses lists name, as far as they were seen or are few."""
+    def unwanted(self, addresses: AddressSet, way: Way) -> AddressSet:
+        """Which of some addresses earlier policies must not allow any more.
+
+        What lists name, as far as it was seen or the addresses are few; and cloud metadata that was read, for all, if
+        nobody is meant to read it.
+        """
+        barred = self.sensitive.metadata & addresses if self.sensitive and way == "egress" else AddressSet.EMPTY
         if not self.threats.lists:
-            return AddressSet.EMPTY
-        seen = self.addresses
+            return barred
+        barred |= addresses & self.addresses
         if addresses.size > _SMALL:
-            return addresses & seen
+            return barred
         singles = (
             type(first)(number) for first, last in addresses.ranges() for number in range(int(first), int(last) + 1)
         )
-        return (addresses & seen) | AddressSet.collect(one for one in singles if self.threats.address(one))
+        return barred | AddressSet.collect(one for one in singles if self.threats.address(one))
 
     @property
     def addresses(self) -> AddressSet:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from netpol.graph.admit import FAILURES
 from netpol.graph.judge import Accepted, grounded
 from netpol.graph.reasons import Reason
+from netpol.model.cidr import AddressSet
 from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd
 from netpol.model.platform import Kind, platform_at, platform_of_node
 
@@ -85,6 +86,12 @@ class Sensitive:
                 connections=flow.flow.connections,
             )
         return None
+
+    @property
+    def metadata(self) -> AddressSet:
+        """Addresses of cloud metadata that was barred; none where some workload is meant to read it."""
+        barred = () if self._allowed else self._uses.values()
+        return AddressSet.collect(use.address for use in barred if use.platform.kind is Kind.METADATA)
 
     @property
     def uses(self) -> tuple[Use, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netpol.model.cidr import AddressSet, IPBlock
 from netpol.model.policy import BlockPeer
+from netpol.policy.verdict import Way
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from netpol.model.policy import NetworkPolicy, Peer, Rule
 
@@ -17,17 +19,23 @@ _EXCEPTIONS = 256
 """A block with more than this many addresses is kept whole, with what is withheld cut out by `except`."""
 
 
-def withhold(
-    policies: Iterable[NetworkPolicy], unwanted: Callable[[AddressSet], AddressSet]
-) -> tuple[NetworkPolicy, ...]:
+Unwanted = Callable[[AddressSet, Way], AddressSet]
+"""Says which of the addresses of a block must not be allowed in or out."""
+
+
+def withhold(policies: Iterable[NetworkPolicy], unwanted: Unwanted) -> tuple[NetworkPolicy, ...]:
     """The policies without rules for such addresses. A rule that had no others is dropped: it must not become open.
 
     Args:
         policies: To be merged with what was learned.
-        unwanted: Says which of the addresses of a block must not be allowed.
+        unwanted: Asked once for each block.
     """
     return tuple(
-        replace(policy, ingress=_rules(policy.ingress, unwanted), egress=_rules(policy.egress, unwanted))
+        replace(
+            policy,
+            ingress=_rules(policy.ingress, lambda block: unwanted(block, "ingress")),
+            egress=_rules(policy.egress, lambda block: unwanted(block, "egress")),
+        )
         for policy in policies
     )
 

@@ -104,6 +104,19 @@ def test_where_it_is_meant_it_is_allowed_and_said(netpol: Netpol, cluster: Path,
     assert "cloud metadata" in peer["text"]
 
 
+def test_earlier_policies_lose_it_once_it_is_no_longer_meant(netpol: Netpol, cluster: Path, tmp_path: Path) -> None:
+    traffic = Traffic()
+    traffic.tcp(WEB, API, 80)
+    traffic.tcp(WEB, "169.254.169.254", 80)
+    capture, folder = traffic.write(tmp_path / "metadata.pcap"), tmp_path / "out"
+    command = ("learn", capture, "--cluster", cluster, "-d", folder)
+    assert netpol(*command, "--allow-metadata", "shop/web").code == 0
+    assert netpol(*command, "--existing", folder, "--allow-metadata", "shop/web").code == 0
+    assert "169.254.169.254/32" in (folder / "shop" / "web.yaml").read_text()
+    assert netpol(*command, "--existing", folder).code == 0
+    assert "169.254.169.254/32" not in (folder / "shop" / "web.yaml").read_text()
+
+
 def test_an_attempt_that_failed_keeps_its_reason(netpol: Netpol, cluster: Path, tmp_path: Path) -> None:
     traffic = Traffic()
     traffic.tcp(WEB, API, 80)

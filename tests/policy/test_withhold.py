@@ -40,7 +40,7 @@ def test_exactly_what_is_unwanted_is_gone(allowed: list[Network], unwanted: list
     rules = tuple(Rule(peers=(BlockPeer(IPBlock(one)),), ports=PORT) for one in allowed)
     policy = NetworkPolicy(namespace="shop", name="web", isolates_egress=True, ingress=rules, egress=rules)
     cut = AddressSet.collect(unwanted)
-    (found,) = withhold([policy], lambda addresses: cut & addresses)
+    (found,) = withhold([policy], lambda addresses, _: cut & addresses)
     for before, after in ((policy.ingress, found.ingress), (policy.egress, found.egress)):
         assert blocks(after) == blocks(before) - cut
         assert all(rule.peers for rule in after)
@@ -51,12 +51,19 @@ def test_a_rule_for_nobody_else_goes_and_one_for_everyone_stays() -> None:
     address = BlockPeer(IPBlock(ip_network("198.51.100.7/32")))
     rules = (Rule(peers=(address,), ports=PORT), Rule(peers=(POD, address)), Rule(ports=PORT), Rule(peers=(POD,)))
     policy = NetworkPolicy(namespace="shop", name="web", egress=rules)
-    (found,) = withhold([policy], lambda _: AddressSet.of(IPv4Address("198.51.100.7")))
+    (found,) = withhold([policy], lambda _block, _way: AddressSet.of(IPv4Address("198.51.100.7")))
     assert found.egress == (Rule(peers=(POD,)), Rule(ports=PORT), Rule(peers=(POD,)))
 
 
 def test_exceptions_stay_exceptions() -> None:
     block = IPBlock(ip_network("10.0.0.0/8"), (ip_network("10.1.0.0/16"),))
     policy = NetworkPolicy(namespace="shop", name="web", egress=(Rule(peers=(BlockPeer(block),)),))
-    (found,) = withhold([policy], lambda _: AddressSet.of("10.2.0.1", "192.0.2.1"))
+    (found,) = withhold([policy], lambda _block, _way: AddressSet.of("10.2.0.1", "192.0.2.1"))
     assert blocks(found.egress) == AddressSet.of("10.0.0.0/8") - AddressSet.of("10.1.0.0/16", "10.2.0.1")
+
+
+def test_what_may_not_be_reached_may_still_come_in() -> None:
+    address = Rule(peers=(BlockPeer(IPBlock(ip_network("168.63.129.16/32"))),))
+    policy = NetworkPolicy(namespace="shop", name="web", isolates_egress=True, ingress=(address,), egress=(address,))
+    (found,) = withhold([policy], lambda block, way: block if way == "egress" else AddressSet.EMPTY)
+    assert (found.ingress, found.egress) == ((address,), ())
