@@ -30,11 +30,26 @@ class Format(StrEnum):
     MD = "md"
 
 
+class Gate(StrEnum):
+    """What makes the exit code 1."""
+
+    DENIED = "denied"
+    WORKED = "worked"
+
+
 def check(
     captures: options.Captures,
     policies: options.PolicyPaths,
     cluster: options.ClusterPaths = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the answer is printed.")] = Format.TABLE,
+    fail_on: Annotated[
+        Gate,
+        typer.Option(
+            "--fail-on",
+            help="Exit with 1 when any flow is denied, or only when one is that worked: captures often hold attempts "
+            "that failed without any policy.",
+        ),
+    ] = Gate.DENIED,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -68,7 +83,8 @@ def check(
         f"{result.connections:,} connections: {result.admitted:,} admitted, {denied:,} denied "
         f"({working:,} had worked), {unresolved:,} unresolved\n"
     )
-    raise typer.Exit(reading.exit_code or (DENIED if result.denied else 0))
+    fails = working if fail_on is Gate.WORKED else denied
+    raise typer.Exit(reading.exit_code or (DENIED if fails else 0))
 
 
 def as_json(result: Check) -> dict[str, Any]:
