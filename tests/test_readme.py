@@ -92,6 +92,18 @@ def test_the_graph_is_the_one_that_is_shown(before: str, words: list[str]) -> No
     assert result.stdout == block_after(before)
 
 
+def test_the_report_begins_as_is_shown(run: tuple[Path, str]) -> None:
+    folder, _ = run
+    assert (folder / "REVIEW.md").read_text().startswith(block_after("The sample shop's begins so"))
+
+
+def test_the_evidence_is_the_one_that_is_shown() -> None:
+    words = ["why", "data/postgres:ingress[0]", str(ROOT / "captures" / "shop")]
+    result = CliRunner().invoke(program(), [*words, "--cluster", str(ROOT / "samples" / "shop" / "cluster.yaml")])
+    shown = README[README.index("netpol why data/postgres") :].partition("```\n\n```\n")[2].partition("```")[0]
+    assert result.stdout == shown
+
+
 @pytest.mark.parametrize("command", sorted({shlex.split(command)[1] for command in commands()}))
 def test_every_command_that_is_shown_exists(command: str) -> None:
     result = CliRunner().invoke(program(), [command, "--help"])
