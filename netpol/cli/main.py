@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "check": "netpol.cli.check:check",
     "lint": "netpol.cli.lint:lint",
     "review": "netpol.cli.review:review",
+    "snapshot": "netpol.cli.snapshot:snapshot",
     "why": "netpol.cli.why:why",
 }
 """Command to module and function, in the order in which help lists them."""

@@ -165,6 +165,7 @@ _TEMPLATE = only(metadata=only(labels=texts), spec=_pod_spec(_CONTAINER))
 _TARGET = only(kind=scalar, namespace=scalar, name=scalar)
 _ENDPOINT_PORTS = every(only(name=scalar, port=scalar, protocol=scalar))
 _SUBSET_ADDRESSES = each(only(ip=scalar, targetRef=_TARGET))
+_BACKEND = only(service=only(name=scalar))
 
 
 def _object(spec: Keep | None = None, **fields: Keep) -> Keep:
@@ -217,6 +218,10 @@ KEPT: Final[Mapping[tuple[str, str], Keep]] = {
         endpoints=each(only(addresses=scalars, targetRef=_TARGET)),
     ),
     **{(kind, group): _WORKLOADS.get(kind, _WORKLOAD) for kind, groups in GROUPS.items() for group in groups},
+    ("Ingress", "networking.k8s.io"): only(
+        metadata=among(_IDENTITY),
+        spec=only(defaultBackend=_BACKEND, rules=each(only(http=only(paths=each(only(backend=_BACKEND)))))),
+    ),
     ("ServiceCIDR", "networking.k8s.io"): _object(only(cidrs=scalars)),
     ("IPPool", "crd.projectcalico.org"): _object(only(cidr=scalar, disabled=scalar)),
     ("IPPool", "projectcalico.org"): _object(only(cidr=scalar, disabled=scalar)),
