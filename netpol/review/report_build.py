@@ -95,7 +95,7 @@ def report_of(old: Side, new: Side, captured: Captured | None, known: Known, yam
         checks=checks.ordered(
             [
                 *checks.from_blocked(blocked),
-                *checks.from_left_out(left_out),
+                *checks.from_left_out(left_out, known.statements),
                 *checks.from_statements(known.statements),
                 *checks.from_keeps_open(known.keeps_open),
                 *checks.from_changes(rows, evidence=captured is not None),

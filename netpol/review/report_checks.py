@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 HOSTILE = {reason.identifier for reason in (Reason.THREAT_LIST, Reason.METADATA, Reason.KUBELET, Reason.SCAN)}
 """Reasons that point to an intruder or to a leak."""
 
-_SILENCE = frozenset({Topic.SILENT_PORT, Topic.SILENT_INGRESS, Topic.SILENT_EGRESS})
+_URGENCY = {
+    Topic.METADATA: Urgency.HOSTILE,
+    Topic.KUBELET: Urgency.HOSTILE,
+    Topic.SILENT_PORT: Urgency.SILENCE,
+    Topic.SILENT_INGRESS: Urgency.SILENCE,
+    Topic.SILENT_EGRESS: Urgency.SILENCE,
+    Topic.OUTSIDE_CLIENTS: Urgency.SILENCE,
+    Topic.MASKED_CLIENTS: Urgency.SILENCE,
+    Topic.PUBLIC: Urgency.UNSEEN,
+    Topic.SHARED_SELECTOR: Urgency.UNSEEN,
+    Topic.HEALTH_CHECKS: Urgency.UNSEEN,
+}
+"""Of the generator's statements; all others rest on weak evidence."""
+
+_TOLD = {Reason.METADATA.identifier: Topic.METADATA, Reason.KUBELET.identifier: Topic.KUBELET}
+"""Reasons of which the generator speaks itself, with a remedy of its own."""
 
 
 def from_blocked(rows: Iterable[Blocked]) -> Iterator[ToCheck]:
@@ -40,10 +55,11 @@ def from_blocked(rows: Iterable[Blocked]) -> Iterator[ToCheck]:
         )
 
 
-def from_left_out(rows: Iterable[LeftOut]) -> Iterator[ToCheck]:
-    """What points to an intruder."""
+def from_left_out(rows: Iterable[LeftOut], statements: Iterable[Statement] = ()) -> Iterator[ToCheck]:
+    """What points to an intruder, but for what a statement tells already."""
+    topics = {item.topic for item in statements}
     for row in rows:
-        if row.reason in HOSTILE:
+        if row.reason in HOSTILE and _TOLD.get(row.reason) not in topics:
             more = " and others" if row.more_ports else ""
             yield ToCheck(
                 urgency=Urgency.HOSTILE,
@@ -60,9 +76,7 @@ def from_statements(statements: Iterable[Statement]) -> Iterator[ToCheck]:
         if item.topic is Topic.NO_POLICY:
             without.append(str(item.workload))
             continue
-        urgency = Urgency.SILENCE if item.topic in _SILENCE else Urgency.WEAK
-        if item.topic is Topic.SHARED_SELECTOR:
-            urgency = Urgency.UNSEEN
+        urgency = _URGENCY.get(item.topic, Urgency.WEAK)
         yield ToCheck(urgency=urgency, about=str(item.workload), text=item.text, remedy=item.remedy)
     if without:
         yield ToCheck(
