@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ def require_writable(path: Path) -> None:
     from netpol.cluster.snapshot import START
 
     try:
+        with suppress(FileNotFoundError):
+            path.stat()  # says of a name that none can have what the questions below do not
         if path.is_dir():
             raise UsageError("is a folder", where=(str(path),), remedy="Name a file in it")
         if not path.parent.is_dir():
