@@ -94,6 +94,7 @@ class Timeline:
         "_at",
         "_declared",
         "_index",
+        "_pods",
         "_virtual",
         "conflicts",
         "inventory",
@@ -121,6 +122,9 @@ class Timeline:
         )
         self._virtual = np.zeros(len(numbers) + 1, dtype=np.bool_)  # the last is for addresses that are not known
         self._virtual[[numbers[one.address] for one in tenants if isinstance(one.owner, Virtual)]] = True
+        self._pods = np.zeros(len(numbers) + 1, dtype=np.bool_)
+        self._pods[[numbers[one.address] for one in tenants if isinstance(one.owner, Pod)]] = True
+        self._pods[[numbers[one.address] for one in tenants if not isinstance(one.owner, Pod)]] = False
 
     @classmethod
     def of(cls, inventory: Inventory) -> Timeline:
@@ -187,6 +191,10 @@ class Timeline:
     def virtual(self, family: NDArray[Any], address: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Whether it is a Service's virtual address, and no node's own: bool[n] for columns as above."""
         return self._virtual[self._addresses.find(family, address)]
+
+    def pods(self, family: NDArray[Any], address: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether pods alone ever held it: bool[n] for columns as above."""
+        return self._pods[self._addresses.find(family, address)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Knowledge(Protocol):
         """bool[n]: the address is a Service's: a ClusterIP, a load balancer's address or an external IP."""
         ...
 
+    def pods(self, family: NDArray[np.uint8], address: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """bool[n]: pods alone ever held the address."""
+        ...
+
     def tenancies(
         self,
         family: NDArray[np.uint8],

@@ -29,6 +29,7 @@ from netpol.flows.records import (
     put,
     stacked,
 )
+from netpol.flows.sequence_numbers import told_apart
 from netpol.model.flow import ICMP, ICMPV6, NO_TENANCY, TCP, UDP
 
 if TYPE_CHECKING:
@@ -150,14 +151,14 @@ def _tenants(records: Records, knowledge: Knowledge) -> NDArray[np.int32]:
 def _labels(records: Records, knowledge: Knowledge | None) -> NDArray[np.intp]:
     """intp[n]: views of one connection have the same number, that of one of them."""
     labels = np.arange(len(records))
-    _label_handshakes(records, labels)
+    _label_handshakes(records, labels, knowledge)
     _label_attempts(records, labels)
     if knowledge is not None:
         _label_virtual(records, labels, knowledge)
     return labels
 
 
-def _label_handshakes(records: Records, labels: NDArray[np.intp]) -> None:
+def _label_handshakes(records: Records, labels: NDArray[np.intp], knowledge: Knowledge | None) -> None:
     rows = np.flatnonzero(records["synack"] != NEVER)
     names = records["client_isn"][rows].astype(np.uint64) << np.uint64(32) | records["server_isn"][rows]
     alike = repeated(names)
@@ -169,7 +170,9 @@ def _label_handshakes(records: Records, labels: NDArray[np.intp]) -> None:
     new = np.ones(len(rows), np.bool_)
     first, protocol = records["first"][rows], records["protocol"][rows]
     new[1:] = (names[1:] != names[:-1]) | (protocol[1:] != protocol[:-1]) | (first[1:] - first[:-1] > SILENCE)
-    labels[rows] = rows[new][np.cumsum(new) - 1]
+    group = told_apart(records.take(rows), np.cumsum(new) - 1, knowledge)
+    first_of = np.unique(group, return_index=True)[1]
+    labels[rows] = rows[first_of][group]
 
 
 def _label_attempts(records: Records, labels: NDArray[np.intp]) -> None:

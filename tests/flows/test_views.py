@@ -39,6 +39,9 @@ class _Cluster:
     def virtual(self, family: NDArray[np.uint8], address: NDArray[np.uint64]) -> NDArray[np.bool_]:  # noqa: ARG002
         return np.equal(address[:, 1], 9)
 
+    def pods(self, family: NDArray[np.uint8], address: NDArray[np.uint64]) -> NDArray[np.bool_]:  # noqa: ARG002
+        return np.isin(address[:, 1], [1, 2, 3, 4])
+
     def tenancies(
         self,
         family: NDArray[np.uint8],  # noqa: ARG002
@@ -110,6 +113,48 @@ def test_two_nodes_see_the_same_packets() -> None:
     ((key, values),) = rows(assemble([batch(one), batch(again)])).items()
     assert key == (1, 2, TCP, 8080, "established")
     assert values[:2] == (1, 6)
+
+
+def test_made_up_packets_with_the_same_numbers_are_not_one_connection() -> None:
+    """Programs that write packets often begin every connection at the same numbers."""
+    clients = [(client, 40000) for client in (1, 3, 4)]
+    packets = [
+        packet
+        for index, client in enumerate(clients)
+        for packet in _handshake(client, _POD, start=_START + index * SECOND, gap=900)
+    ]
+    expected = {(client, 2, TCP, 8080, "established"): 1 for client, _ in clients}
+    found = rows(assemble([batch(packets)]))
+    assert {key: values[0] for key, values in found.items()} == expected
+    # With two clients alone, only the cluster can tell that neither is the other rewritten.
+    found = rows(assemble([batch(packets[:6])], knowledge=_Cluster()))
+    assert list(found) == list(expected)[:2]
+
+
+def test_two_pods_that_serve_one_client_at_the_same_numbers_are_two() -> None:
+    client = (1, 40000)
+    near, far = (_handshake(client, (server, 80), start=_START + server * SECOND, gap=900) for server in (2, 3))
+    expected = [(1, server, TCP, 80, "established") for server in (2, 3)]
+    assert sorted(rows(assemble([batch(near + far)], knowledge=_Cluster()))) == expected
+
+
+def test_the_same_two_hosts_connect_again_at_the_same_numbers() -> None:
+    first, second = (_handshake((1, port), _POD, start=_START + port * SECOND, gap=900) for port in (20, 21))
+    ((key, values),) = rows(assemble([batch(first + second)])).items()
+    assert (key, values[0]) == ((1, 2, TCP, 8080, "established"), 2)
+
+
+def test_views_of_made_up_connections_stay_together() -> None:
+    packets: list[Packet] = []
+    for index, client in enumerate([(1, 40000), (3, 40001), (4, 40002)]):
+        start = _START + index * SECOND
+        packets += _handshake(client, _SERVICE, start=start, gap=900)
+        packets += _handshake(client, _POD, start=start + 100, gap=700)
+    packets.sort(key=lambda packet: packet.time)
+    found = rows(assemble([batch(packets)]))
+    assert {key: values[:2] for key, values in found.items()} == {
+        (client, 2, TCP, 8080, "established"): (1, 6) for client in (1, 3, 4)
+    }
 
 
 def test_a_refused_attempt_through_a_service_is_one() -> None:
