@@ -51,11 +51,10 @@ def _is_several(views: Records, group: NDArray[np.intp], knowledge: Knowledge | 
     ends = [views[name] for name in (*_CLIENT, *_SERVER)]
     again = _distinct(group, *ends, views["low_port"]) > _distinct(group, *ends)
     found = (clients > _MOST_CLIENTS) | (servers > _MOST_SERVERS) | again
-    for names in (_CLIENT, _SERVER) if knowledge is not None else ():
-        low, high = (views[name] for name in names)
-        pods = knowledge.pods(views["family"], np.stack([high, low], axis=1))
-        some = np.flatnonzero(pods)
-        found |= _distinct(group[some], low[some], high[some], groups=len(found)) > 1
+    if knowledge is not None:
+        for low, high in ((views["low"], views["low_high"]), (views["high"], views["high_high"])):
+            pods = np.flatnonzero(knowledge.pods(views["family"], np.stack([high, low], axis=1)))
+            found |= _distinct(group[pods], low[pods], high[pods], groups=len(found)) > 1
     result: NDArray[np.bool_] = found[group]
     return result
 

@@ -10,7 +10,8 @@ Pods are those that hold their addresses at the end, and one for each workload t
 
 - before: what the policies that were there allowed; without any, everything.
 - after: what the policies allow.
-- observed: the learned edges, each replica of one workload to each of the other: replicas do the same.
+- observed: the learned edges, each replica of one workload to each of the other: replicas do the same. What the
+  policies deny of that is not counted: policies that somebody else wrote may deny what worked.
 - tightness = observed / after, 1 at best. Connections to and from addresses outside are not in it.
 """
 
@@ -18,10 +19,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from netpol.model.inventory import WorkloadRef
-from netpol.policy.classes_pods import present_pods
 from netpol.policy.connectivity import Connectivity
 from netpol.policy.connectivity_figures import figures
 
@@ -41,7 +44,7 @@ class Tightness:
     Attributes:
         before: With the policies that were there.
         after: With the policies that are judged.
-        observed: Pod-pair-ports of the learned edges, in the whole cluster.
+        observed: Pod-pair-ports of the learned edges that are allowed after, in the whole cluster.
     """
 
     before: Mapping[str, Figures]
@@ -64,18 +67,37 @@ def tightness(
 ) -> Tightness:
     """The figures for `policies`, against those that were there before."""
     ports = meeting_ports(graph, inventory)
-    replicas = Counter(pod.workload for pod in present_pods(inventory) if not pod.host_network)
+    after = Connectivity.of(policies, inventory)
     return Tightness(
         before=figures(Connectivity.of(existing, inventory), ports),
-        after=figures(Connectivity.of(policies, inventory), ports),
-        observed=sum(
-            replicas[edge.source] * (replicas[edge.destination] - (edge.source == edge.destination))
-            for edge in graph.edges()
-            if isinstance(edge.source, WorkloadRef)
-            and isinstance(edge.destination, WorkloadRef)
-            and replicas[edge.destination]
-        ),
+        after=figures(after, ports),
+        observed=_observed(graph, after),
     )
+
+
+def _observed(graph: LabelGraph, after: Connectivity) -> int:
+    """Pod-pair-ports of the learned edges that are allowed: one question for all that a destination was asked."""
+    classes: defaultdict[WorkloadRef, Counter[int]] = defaultdict(Counter)
+    for number, member in enumerate(after.partition.members):
+        pod = member.pods[after.side]
+        if pod is not None and not pod.host_network:
+            classes[pod.workload][int(after.partition.class_of[number])] += 1
+    asked: defaultdict[WorkloadRef, list[tuple[WorkloadRef, int, int]]] = defaultdict(list)
+    for edge in graph.edges():
+        source, destination = edge.source, edge.destination
+        if isinstance(source, WorkloadRef) and isinstance(destination, WorkloadRef) and source in classes:
+            asked[destination].append((source, edge.protocol, edge.port))
+    total = 0
+    for destination, edges in asked.items():
+        into = classes.get(destination, Counter())
+        rows = {number: row for row, number in enumerate(sorted({n for edge in edges for n in classes[edge[0]]}))}
+        allowed = after.matrix(np.array(list(rows), np.intp), np.array(list(into), np.intp)).tolist()
+        for source, protocol, port in edges:
+            for (one, pods), (column, (other, others)) in product(classes[source].items(), enumerate(into.items())):
+                # A pod does not pair with itself.
+                pairs = pods * others - (pods if source == destination and one == other else 0)
+                total += pairs * ((protocol, port) in after.numbers[allowed[rows[one]][column]])
+    return total
 
 
 def meeting_ports(graph: LabelGraph, inventory: Inventory) -> Mapping[WorkloadRef, frozenset[PortKey]]:

@@ -52,6 +52,26 @@ def test_a_policy_for_half_of_the_pods_leaves_the_other_half_open() -> None:
     assert counts(found) == (2 + 4 + 2, 1, 1)
 
 
+def test_what_policies_of_others_deny_is_not_counted_as_used() -> None:
+    cluster = inventory([*WEBS, *APIS])
+    learned = learn([flow(WEBS[0], APIS[0], 8080), flow(WEBS[0], APIS[0], 9090), flow(WEBS[0], WEBS[1], 80)], cluster)
+    one = NetworkPolicy(
+        namespace=APIS[0].namespace,
+        name="api",
+        pod_selector=LabelSelector(match_labels={"app": "api"}),
+        isolates_ingress=True,
+        ingress=(Rule(ports=(PolicyPort(port=9090),)),),
+    )
+    # Everybody may meet the three web at 80 and both api at 9090 alone, where the three web were seen.
+    found = tightness(learned.graph, cluster, [one])
+    assert counts(found)[1:] == (3 * 4 + 2 * 4, 3 * 2 + 3 * 2)
+    nobody = [
+        replace(one, ingress=()),
+        replace(one, name="web", pod_selector=LabelSelector(match_labels={"app": "web"}), ingress=()),
+    ]
+    assert counts(tightness(learned.graph, cluster, nobody))[1:] == (0, 0)
+
+
 def test_nothing_allowed_has_no_ratio() -> None:
     nothing = {"": Figures(pods=0, pod_pair_ports=0, reached=0, worst=0)}
     assert Tightness(before=nothing, after=nothing, observed=0).ratio is None
