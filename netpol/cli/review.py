@@ -91,7 +91,7 @@ def review(
         captured, uses = _captured(reading, known, before, after)
         exit_code = reading.exit_code
     yaml = unified_diff(before.policies, after.policies)
-    report = report_of(before, after, captured, Known(findings=lint, uses=uses), yaml)
+    report = report_of(before, after, captured, Known(findings=lint, uses=uses, yaml=yaml))
     found = findings_of(report, written[1], lint, uses)
     findings = Findings(
         findings=found,

@@ -77,13 +77,14 @@ def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
         keeps_open=comparison.keeps_open if comparison else (),
         uses=[use for use in comparison.never_used if use.key.policy in others] if comparison else (),
         remarks=tuple(_remarks(result.summary)),
+        yaml=yaml,
     )
     report = report_of(
         Side(policies=old, inventory=inventory),
         Side(policies=new, inventory=inventory),
         captured,
         known,
-        yaml,
+        rules=False,
     )
     return "".join(markdown(report))
 

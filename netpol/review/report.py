@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from netpol.review.findings import Finding
 
 ChangeKind = Literal["added", "removed", "changed"]
+
+
+@lru_cache(maxsize=1 << 12)
+def less(one: PortMap, other: PortMap) -> PortMap:
+    """The ports of one that the other has not; many rows have the same."""
+    return one - other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -47,7 +54,8 @@ class Change:
         after: The ports that are; never the same.
         seen: What was learned on ports that are allowed after the change; None where nothing was.
         lost: What was learned on ports that are not allowed any more.
-        rules: After the change: the rules that admit a port of it, or the directions of the policies that deny it.
+        rules: After the change: the rules that admit a port of it, or the directions of the policies that deny it;
+            none where nobody asked for them.
     """
 
     source: str
@@ -66,12 +74,12 @@ class Change:
     @property
     def added(self) -> PortMap:
         """What is allowed and was not."""
-        return self.after - self.before
+        return less(self.after, self.before)
 
     @property
     def removed(self) -> PortMap:
         """What was allowed and is not."""
-        return self.before - self.after
+        return less(self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class Known:
         findings: Of the checks.
         uses: What was seen of rules that could go.
         remarks: Whatever else there is.
+        yaml: How the policies' YAML differs.
     """
 
     statements: Sequence[Statement] = ()
@@ -65,20 +66,21 @@ class Known:
     findings: Sequence[Finding] = ()
     uses: Sequence[RuleUse] = ()
     remarks: Sequence[ToCheck] = ()
+    yaml: str = ""
 
 
-def report_of(old: Side, new: Side, captured: Captured | None, known: Known, yaml: str) -> Report:
+def report_of(old: Side, new: Side, captured: Captured | None, known: Known, *, rules: bool = True) -> Report:
     """Everything that a reviewer needs.
 
     Args:
         old: Policies and cluster before the change.
         new: The same after.
         captured: None where there is no evidence.
-        known: What is to be checked by hand.
-        yaml: How the policies' YAML differs.
+        known: What is to be checked by hand, and the YAML.
+        rules: Find the rules behind every change, for formats that tell them.
     """
     admission = captured.admission if captured else None
-    rows, closed = changes_of(old, new, Sightings(admission.observations if admission else ()))
+    rows, closed = changes_of(old, new, Sightings(admission.observations if admission else ()), rules=rules)
     blocked: tuple[Blocked, ...] = ()
     if captured:
         blocked = blocked_of(captured.flows, Evaluator(new.policies, new.inventory), captured.admission)
@@ -104,7 +106,7 @@ def report_of(old: Side, new: Side, captured: Captured | None, known: Known, yam
                 *known.remarks,
             ]
         ),
-        yaml=yaml,
+        yaml=known.yaml,
     )
 
 

@@ -9,7 +9,7 @@ from netpol.model.endpoint import ExternalEnd, PodEnd
 from netpol.model.ports import PortMap
 from netpol.policy.difference import difference
 from netpol.policy.evaluate import Evaluator
-from netpol.review.report import Change, RuleRef
+from netpol.review.report import Change, RuleRef, less
 from netpol.view.sightings import rules_of
 from netpol.view.unused import allowed
 
@@ -43,7 +43,7 @@ class _Pair(NamedTuple):
     after: PortMap
 
 
-def changes_of(old: Side, new: Side, sightings: Sightings) -> Changes:
+def changes_of(old: Side, new: Side, sightings: Sightings, *, rules: bool = True) -> Changes:
     """Compares two policy sets.
 
     Where there were no policies at all, everything was open: then what is still allowed is listed, and what is closed
@@ -53,6 +53,7 @@ def changes_of(old: Side, new: Side, sightings: Sightings) -> Changes:
         old: Policies and cluster before.
         new: The same after.
         sightings: What was learned.
+        rules: Find the rules of every row; otherwise of those that are opened and of which nothing was seen.
     """
     evaluator = Evaluator(new.policies, new.inventory)
     open_before = not old.policies
@@ -65,19 +66,21 @@ def changes_of(old: Side, new: Side, sightings: Sightings) -> Changes:
     rows: list[Change] = []
     closed = 0
     for pair in pairs:
-        lost = sightings.between(pair.source, pair.destination, pair.before - pair.after)
+        lost = sightings.between(pair.source, pair.destination, less(pair.before, pair.after))
         if lost is None and pair.before == PortMap.ALL and not pair.after:
             closed += 1
             continue
+        seen = sightings.between(pair.source, pair.destination, pair.after)
+        asked = rules or (seen is None and less(pair.after, pair.before))
         rows.append(
             Change(
                 source=_text(pair.source, nodes),
                 destination=_text(pair.destination, nodes),
                 before=pair.before,
                 after=pair.after,
-                seen=sightings.between(pair.source, pair.destination, pair.after),
+                seen=seen,
                 lost=lost,
-                rules=tuple(sorted(_rules(pair, evaluator))),
+                rules=tuple(sorted(_rules(pair, evaluator))) if asked else (),
             )
         )
     rows.sort(key=_importance)
@@ -118,7 +121,7 @@ def _in_host_network(place: Place) -> bool:
 
 def _rules(pair: _Pair, evaluator: Evaluator) -> set[RuleRef]:
     """The rules that admit what is added, or else what is left; where nothing is, those who deny what was."""
-    ports = (pair.after - pair.before) or pair.after or pair.before
+    ports = less(pair.after, pair.before) or pair.after or pair.before
     found: set[RuleRef] = set()
     for protocol, port in islice(((number, first) for number, some in ports for first, _ in some), ASKED):
         verdict = _verdict(pair, evaluator, protocol, port)

@@ -12,7 +12,7 @@ from netpol.view.mermaid import MOST_LINES, mermaid
 from netpol.view.nodes import KINDS, OUTSIDE, node_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from netpol.review.evidence import Seen
     from netpol.review.report import Change
@@ -21,13 +21,15 @@ UNSEEN = "never seen"
 WORKED = "it worked"
 
 
-def drawing(rows: Iterable[Change], *, evidence: bool) -> str:
+def drawing(rows: Sequence[Change], *, evidence: bool) -> str:
     """The flowchart; empty where there is nothing to draw or more than anyone can read.
 
     Args:
         rows: What changes.
         evidence: There were captures: what is not in them was not used.
     """
+    if len(rows) > MOST_LINES:  # each has a line at least
+        return ""
     edges = tuple(edge for row in rows for edge in _edges(row, UNSEEN if evidence else ""))
     if not edges or len(lines_of(edges)) > MOST_LINES:
         return ""
