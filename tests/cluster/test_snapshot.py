@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,6 +106,23 @@ class TestReadsAsTheCluster:
         asked = {(kind.kind, kind.version.rpartition("/")[0]) for kind in (*_KINDS, *_POLICIES)}
         assert asked | _READERS.keys() <= KEPT.keys() | {("ConfigMap", "")}
         assert {name for _, name in KEPT_OF_CONFIGS} == set(_CONFIGS)
+
+    def test_the_readme_names_the_rights_that_it_takes(self) -> None:
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        (text,) = re.findall(r"```yaml\n([^`]*?name: netpol-snapshot[^`]*)```", readme)
+        rules = yaml.safe_load(text)["rules"]
+        listed = [
+            (group, one)
+            for rule in rules
+            if rule["verbs"] == ["list"]
+            for group in rule["apiGroups"]
+            for one in rule["resources"]
+        ]
+        asked = [(kind.version.rpartition("/")[0], kind.resource) for kind in (*_KINDS, *_POLICIES)]
+        assert sorted(listed) == sorted(asked)
+        (config,) = [rule for rule in rules if rule["verbs"] != ["list"]]
+        names = {"resources": ["configmaps"], "resourceNames": list(_CONFIGS)}
+        assert config == {"verbs": ["get"], "apiGroups": [""], **names}
 
     def test_an_empty_selector_selects_everything(self) -> None:
         spec = {"selector": {}, "template": template({"app": "web"})}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from netpol.cluster.documents import documents_in
 from netpol.cluster.live import LiveReading, read_live_documents
@@ -113,6 +116,27 @@ def test_it_reads_as_the_cluster_and_leaks_nothing(cluster: Cluster, namespace: 
     assert "vault/p" in after
     assert after == {name: replace(policy, annotations={}) for name, policy in before.items()}
     assert "".join(snapshot_text(snapshot_objects(written), reading.taken, reading.scope)) == text
+
+
+def test_the_rights_in_the_readme_are_all_that_it_takes(cluster: Cluster) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n([^`]*?name: netpol-snapshot[^`]*)```", readme)
+    role = yaml.safe_load(text)
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    cluster.call(f"{rbac}/clusterroles", role)
+    user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "viewer"}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["metadata"]["name"]}
+    binding = {"metadata": {"name": "snapshot"}, "roleRef": reference, "subjects": [user]}
+    cluster.call(f"{rbac}/clusterrolebindings", binding)
+    try:
+        reading = LiveReading()
+        kubeconfig = cluster.kubeconfig("viewer")
+        found = list(read_live_documents(kubeconfig=kubeconfig, reading=reading, policies=True))
+    finally:
+        cluster.call(f"{rbac}/clusterrolebindings/snapshot", method="DELETE")
+        cluster.call(f"{rbac}/clusterroles/{role['metadata']['name']}", method="DELETE")
+    assert (reading.warnings, reading.scope) == ([], "*")
+    assert "ConfigMap" in {document.data["kind"] for document in found}
 
 
 def test_the_server_takes_back_what_was_kept_of_policies(cluster: Cluster) -> None:
