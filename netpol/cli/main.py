@@ -23,12 +23,12 @@ COMMANDS: Final = {
     "graph": "netpol.cli.graph:graph",
     "list": "netpol.cli.list:list_",
     "explain": "netpol.cli.explain:explain",
+    "why": "netpol.cli.why:why",
     "diff": "netpol.cli.diff:diff",
     "check": "netpol.cli.check:check",
     "lint": "netpol.cli.lint:lint",
     "review": "netpol.cli.review:review",
     "snapshot": "netpol.cli.snapshot:snapshot",
-    "why": "netpol.cli.why:why",
 }
 """Command to module and function, in the order in which help lists them."""
 
