@@ -87,7 +87,7 @@ def connect(context: str | None, kubeconfig: Path | None) -> Connection:
             )
         pool = rest.RESTClientObject(configuration).pool_manager
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200].rstrip(".")
         what = "no kubeconfig" if not explicit else f"the kubeconfig cannot be used: {ascii(reason)[1:-1]}"
         raise ClusterError(
             what, where=(place,), remedy=f"Name one with --kubeconfig and --context. {_OFFLINE}"

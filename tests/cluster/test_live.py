@@ -268,8 +268,10 @@ class TestKubeconfig:
         assert caught.value.where == (str(path),)
 
     def test_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(ClusterError, match="cannot be used"):
+        with pytest.raises(ClusterError, match="cannot be used") as caught:
             load_live(kubeconfig=tmp_path / "absent")
+        # The client's own message ends a sentence, and the remedy follows.
+        assert ".." not in str(caught.value)
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.delenv("KUBECONFIG", raising=False)
         with pytest.raises(ClusterError, match="no kubeconfig"):
