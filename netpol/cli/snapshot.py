@@ -95,6 +95,7 @@ def _read(
     from netpol.cluster.live import LiveReading, read_live_documents
 
     found: list[Document] = []
+    scopes: list[str] = []
     read: set[tuple[str, ...]] = set()
     for namespace in namespaces or (None,):
         one = LiveReading()
@@ -102,10 +103,11 @@ def _read(
         # What has no namespace is listed with each; a place begins with the server and the list.
         found += [document for document in documents if document.place[:2] not in read]
         read |= {document.place[:2] for document in documents}
+        scopes += [one.scope] if one.scope else []
         reading.taken = reading.taken or one.taken
         reading.missed += [resource for resource in one.missed if resource not in reading.missed]
         reading.warnings += [message for message in one.warnings if message not in reading.warnings]
-    reading.scope = "" if reading.missed else ",".join(namespaces) or _EVERYTHING
+    reading.scope = ",".join(scopes)
     return found
 
 

@@ -157,7 +157,8 @@ def read_live_documents(
     connection = connect(context, kubeconfig)
     taken = reading.taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found: list[Document] = []
-    for kind in (*_KINDS, *(_POLICIES if policies else ())):
+    kinds = (*_KINDS, *(_POLICIES if policies else ()))
+    for kind in kinds:
         path = kind.path(namespace or "")
         for index, item in enumerate(_list(connection, kind, path, reading)):
             place = (connection.name, path, f"items[{index}]")
@@ -170,8 +171,10 @@ def read_live_documents(
         if status == 200 and isinstance(body, dict):  # who may not read it, or does not have it, has no ranges stated
             data = {"kind": "ConfigMap", "apiVersion": "v1", **body}
             found.append(Document((connection.name, path), data, (connection.name,), taken))
-    # What is missing here is missing in the cluster, unless something could not be read.
-    scope = reading.scope = "" if reading.missed else (namespace or "*")
+    # What is missing here is missing in the cluster, unless something could not be read. Who may read only one namespace
+    # is refused what has none: that namespace is whole without it.
+    gaps = [kind for kind in kinds if kind.resource in reading.missed and (kind.namespaced or not namespace)]
+    scope = reading.scope = "" if gaps else (namespace or "*")
     for document in found:
         yield replace(document, scope=scope)
 

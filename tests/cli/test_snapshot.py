@@ -124,13 +124,22 @@ def test_a_namespace_without_pods_is_said(run: Run) -> None:
 
 
 def test_what_may_not_be_listed_is_said_and_nothing_is_complete(run: Run, api: Api) -> None:
-    api.forbidden = {"nodes", "networkpolicies"}
+    api.forbidden = {"nodes", "services"}
+    for words in ((), ("-n", "shop", "-n", "data")):
+        answer = run(*words)
+        assert answer.code == 0
+        assert answer.err.count("may not list nodes") == 1
+        assert "may not list services" in answer.err
+        assert stated(answer.out)["netpol/namespaces"] == ""
+        assert "snapshot: what may be listed of the cluster at " in answer.err
+
+
+def test_a_namespace_is_whole_without_what_has_none(run: Run, api: Api) -> None:
+    api.forbidden = {"nodes", "namespaces"}
     answer = run("-n", "shop", "-n", "data")
-    assert answer.code == 0
-    assert answer.err.count("may not list nodes") == 1
-    assert "may not list networkpolicies" in answer.err
-    assert stated(answer.out)["netpol/namespaces"] == ""
-    assert "snapshot: what may be listed of the cluster at " in answer.err
+    assert "may not list nodes" in answer.err
+    assert stated(answer.out)["netpol/namespaces"] == "data,shop"
+    assert stated(run().out)["netpol/namespaces"] == ""
 
 
 def test_a_cluster_that_cannot_be_asked(run: Run, api: Api, tmp_path: Path) -> None:
