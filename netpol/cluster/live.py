@@ -171,8 +171,8 @@ def read_live_documents(
         if status == 200 and isinstance(body, dict):  # who may not read it, or does not have it, has no ranges stated
             data = {"kind": "ConfigMap", "apiVersion": "v1", **body}
             found.append(Document((connection.name, path), data, (connection.name,), taken))
-    # What is missing here is missing in the cluster, unless something could not be read. Who may read only one namespace
-    # is refused what has none: that namespace is whole without it.
+    # What is missing here is missing in the cluster, unless something could not be read. Who may read one namespace
+    # alone is refused what has none: that namespace is whole without it.
     gaps = [kind for kind in kinds if kind.resource in reading.missed and (kind.namespaced or not namespace)]
     scope = reading.scope = "" if gaps else (namespace or "*")
     for document in found:
