@@ -29,12 +29,13 @@ def read_lines(lines: Iterable[tuple[int, str]], entries: Entries) -> None:
     passed by.
     """
     for number, line in lines:
-        words = _without_comment(line).split()
+        words = without_comment(line).split()
         if words:
             _read(words, line, number, entries)
 
 
-def _without_comment(line: str) -> str:
+def without_comment(line: str) -> str:
+    """A line without the remark at its end; empty where it is nothing else."""
     if line.startswith(COMMENTS):
         return ""
     for sign in COMMENTS:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from netpol.errors import InputError
-from netpol.threats.lines import COMMENTS
+from netpol.threats.lines import COMMENTS, without_comment
 from netpol.threats.values import parse
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def delimiter_of(heading: str | None, line: str) -> str | None:
     if _headings(line, ","):
         return ","
     for delimiter in DELIMITERS:
-        parts = len(_cells(line, delimiter))
+        # A comma in a remark behind an entry divides nothing.
+        parts = len(_cells(without_comment(line) if delimiter == "," else line, delimiter))
         if parts > 1 and (delimiter == "," or _headings(line, delimiter) or _headings(heading or "", delimiter)):
             return delimiter
     return None
