@@ -17,6 +17,7 @@ from netpol.errors import InputError, NetpolError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from netpol.cluster.documents import Document
     from netpol.model.policy import NetworkPolicy
 
 KUSTOMIZATION = "kustomization.yaml"
@@ -214,21 +215,25 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_managed_policy(path: Path) -> bool:
-    """Every document of the file is a policy of some dialect with netpol's label."""
+    return bool(_managed_documents(path))
+
+
+def _managed_documents(path: Path) -> list[Document]:
+    """The documents of the file if every one is a policy of some dialect with netpol's label; else none."""
     from netpol.cluster.documents import read_documents
     from netpol.policy.generate import MANAGED_BY
 
     try:
         documents = list(read_documents([path]))
     except NetpolError:
-        return False
+        return []
     for document in documents:
         metadata = document.data.get("metadata")
         labels = metadata.get("labels") if isinstance(metadata, dict) else None
         ours = isinstance(labels, dict) and MANAGED_BY.items() <= labels.items()
         if document.data.get("kind") not in POLICY_KINDS or not ours:
-            return False
-    return bool(documents)
+            return []
+    return documents
 
 
 def policies_below(directory: Path, *, tell: bool = True) -> Iterator[tuple[str, tuple[NetworkPolicy, ...]]]:
@@ -238,13 +243,12 @@ def policies_below(directory: Path, *, tell: bool = True) -> Iterator[tuple[str,
         directory: The folder.
         tell: Say on stderr which files are left out because they are no longer valid.
     """
-    from netpol.cluster.documents import read_documents
     from netpol.dialects.read import read_policies
 
     for path in sorted(directory.glob("*/*.yaml")):
-        if path.is_file() and _is_managed_policy(path):
+        if path.is_file() and (documents := _managed_documents(path)):
             try:
-                found = read_policies(read_documents([path])).policies
+                found = read_policies(documents).policies
             except NetpolError as error:
                 # Edited by hand until no API server takes it: nothing is known of it, so it is left as it is.
                 if tell:
