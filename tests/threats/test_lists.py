@@ -250,7 +250,7 @@ def test_several_lists_are_asked_in_their_order(tmp_path: Path) -> None:
     assert threats.has_names
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_do_more_than_be_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     check(tmp_path_factory.getbasetemp(), content)
