@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netpol.policy.classes import Side
     from netpol.policy.existing_use import RuleUse
     from netpol.review.findings import AnyWritten, Finding
+    from netpol.review.report import ToCheck
     from netpol.review.report_build import Captured
 
 
@@ -68,6 +69,7 @@ def review(
     from netpol.cli.lint_render import render
     from netpol.cli.observe import ClusterChoice, cluster_from, read, refuse_shared_stdin
     from netpol.cli.review_json import json_pieces
+    from netpol.cli.review_losses import losses
     from netpol.cli.review_markdown import markdown
     from netpol.cli.tier_notes import warn_of_missing_tiers, warn_of_names
     from netpol.review.findings import Severity
@@ -85,13 +87,15 @@ def review(
     captured: Captured | None = None
     uses: tuple[RuleUse, ...] = ()
     exit_code = 0
+    remarks: tuple[ToCheck, ...] = ()
     if captures:
         known = cluster_from(inputs.inventory)
         reading = read(captures, known)
         captured, uses = _captured(reading, known, before, after)
         exit_code = reading.exit_code
+        remarks = tuple(losses(reading.tally))
     yaml = unified_diff(before.policies, after.policies)
-    report = report_of(before, after, captured, Known(findings=lint, uses=uses, yaml=yaml))
+    report = report_of(before, after, captured, Known(findings=lint, uses=uses, remarks=remarks, yaml=yaml))
     found = findings_of(report, written[1], lint, uses)
     findings = Findings(
         findings=found,

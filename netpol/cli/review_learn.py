@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netpol.cli.review_losses import losses
 from netpol.policy.classes import Side
 from netpol.review.report import ToCheck, Urgency
 from netpol.review.report_build import Captured, Known, report_of
@@ -68,7 +69,7 @@ def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
         window=window_of(material.reading.table),
         admission=material.admission,
         flows=material.reading.resolved(material.cluster),
-        figures=material.figures,
+        figures=_figures(material, old, new),
     )
     comparison, today = material.comparison, material.today
     others = {str(policy) for policy in today.foreign} if today else set()
@@ -76,7 +77,7 @@ def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
         statements=material.statements,
         keeps_open=comparison.keeps_open if comparison else (),
         uses=[use for use in comparison.never_used if use.key.policy in others] if comparison else (),
-        remarks=tuple(_remarks(result.summary)),
+        remarks=(*losses(material.reading.tally), *_remarks(result.summary)),
         yaml=yaml,
     )
     report = report_of(
@@ -110,6 +111,17 @@ def _sides(result: Learned, directory: Path, *, prune: bool) -> tuple[tuple[Poli
     gone = result.scope.asks_about if prune else lambda _: False
     stay = (policy for policy in before if str(policy) not in written and not gone(policy))
     return before, (*stay, *result.policies)
+
+
+def _figures(material: Material, old: tuple[Policy, ...], new: tuple[Policy, ...]) -> Tightness:
+    """How tight the new policies are, against the same old ones as everything else in the report."""
+    if material.today is not None or not old:
+        return material.figures
+    from netpol.graph.label_graph import LabelGraph
+    from netpol.policy.tightness import tightness
+
+    inventory = material.cluster.inventory
+    return tightness(LabelGraph.of(material.admission, inventory), inventory, new, existing=old)
 
 
 def _policies_of(directory: Path) -> tuple[NetworkPolicy, ...]:

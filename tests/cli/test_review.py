@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -178,6 +179,29 @@ def test_the_second_run_keeps_the_report_on_the_change(
     after = (tmp_path / "REVIEW.md").read_text()
     assert after != before
     assert "There was no policy before" not in after
+
+
+def test_the_figures_before_are_those_of_the_policies_before(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
+    figures = re.compile(r"of ([0-9]+) allowed pod-pair-ports \(([0-9]+) before\)")
+    learn = ("--cluster", sample / CLUSTER, "-d", tmp_path)
+    assert netpol("learn", shop, *learn).code == 0
+    (first,) = figures.findall((tmp_path / "REVIEW.md").read_text())
+    assert netpol("learn", shop / "node-a.pcap", "-n", "shop", *learn).code == 0
+    (second,) = figures.findall((tmp_path / "REVIEW.md").read_text())
+    assert second[1] == first[0]
+
+
+def test_a_reviewer_is_told_of_captures_that_were_cut_off(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes((shop / "node-a.pcap").read_bytes()[:-5])
+    assert netpol("learn", cut, "--cluster", sample / CLUSTER, "-d", tmp_path / "out").code == 0
+    assert "cut.pcap" in (tmp_path / "out" / "REVIEW.md").read_text()
+    answer = netpol("review", sample / "expected", sample / "expected", cut, "--cluster", sample / CLUSTER)
+    assert "not read to its end" in answer.out
 
 
 def test_a_report_that_others_wrote_is_not_overwritten(

@@ -1,0 +1,30 @@
+"""What captures lost, as things to check: rules rest on what was read, and silence on what was not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netpol.review.report import ToCheck, Urgency
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netpol.capture.packets import Tally
+
+_ABOUT = "the captures"
+_REMEDY = "What was lost may be what was closed on silence: record again, or compare with another capture"
+
+
+def losses(tally: Tally) -> Iterator[ToCheck]:
+    """One for each capture that was not read to its end, and one for packets that were dropped while recording."""
+    for message in tally.damaged:
+        yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=f"not read to its end: {message}", remedy=_REMEDY)
+    unnamed = tally.damaged_captures - len(tally.damaged)
+    if unnamed:
+        yield ToCheck(
+            urgency=Urgency.WEAK, about=_ABOUT, text=f"{unnamed:,} more not read to their end", remedy=_REMEDY
+        )
+    dropped = tally.lost - tally.damaged_captures
+    if dropped:
+        text = f"{dropped:,} packets were dropped while they were recorded"
+        yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=text, remedy=_REMEDY)
