@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from netpol.egress.naming import address_key
@@ -12,6 +13,7 @@ from netpol.egress.selection import BY_DEFAULT, Selection
 from netpol.egress.sharing import portions, together
 from netpol.model.endpoint import ExternalEnd, NodeEnd, PodEnd
 from netpol.model.outside import Grade, Need
+from netpol.names.found import MOST_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,6 +81,37 @@ class _Sum:
     remarks: set[str] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class _Led:
+    """Which names led a workload to one address.
+
+    Attributes:
+        more: How many there are beyond those that are known by name, at least.
+    """
+
+    names: set[HostName] = field(default_factory=set)
+    more: int = 0
+    _first: list[HostName] | None = None
+
+    def add(self, found: Found) -> None:
+        """What is known of one port."""
+        self.names.update((item.name for item in found.candidates), found.sharing)
+        self.more = max(self.more, found.more)
+        self._first = None
+
+    @property
+    def count(self) -> int:
+        """How many, at least."""
+        return len(self.names) + self.more
+
+    @property
+    def first(self) -> list[HostName]:
+        """As many as a need lists, and one, since it does not list its own; by the alphabet."""
+        if self._first is None:
+            self._first = nsmallest(MOST_NAMES + 1, self.names)
+        return self._first
+
+
 def needs_of(
     observations: Iterable[Observation],
     names: Naming,
@@ -131,11 +164,11 @@ def _found(names: Naming, pod: Pod, item: Observation, server: Address) -> Found
 
 def _needs(contacts: Mapping[_Contact, Sequence[tuple[Evidence, Found]]], places: Places) -> tuple[Need, ...]:
     sums: defaultdict[tuple[WorkloadRef, HostName | Address, int, int], _Sum] = defaultdict(_Sum)
-    led: defaultdict[tuple[WorkloadRef, Address], set[HostName]] = defaultdict(set)
+    led: defaultdict[tuple[WorkloadRef, Address], _Led] = defaultdict(_Led)
     for (workload, address, protocol, port), replicas in contacts.items():
         named = [(evidence, places.outside(found)) for evidence, found in replicas]
         shared = together(found for _, found in named)
-        led[workload, address].update((item.name for item in shared.candidates), shared.sharing)
+        led[workload, address].add(shared)
         remarks = {*shared.remarks, *_remarks(replicas, places)}
         for evidence, found in named:
             # A replica that the captures show no name for means what its siblings mean.
@@ -144,7 +177,7 @@ def _needs(contacts: Mapping[_Contact, Sequence[tuple[Evidence, Found]]], places
                 total.portions.append(portion)
                 total.addresses.add(address)
                 total.remarks.update(remarks)
-    needs = (_need(workload, protocol, port, total, led) for (workload, _, protocol, port), total in sums.items())
+    needs = (_need((workload, protocol, port), total, led) for (workload, _, protocol, port), total in sums.items())
     return tuple(sorted(needs, key=need_key))
 
 
@@ -158,15 +191,17 @@ def _remarks(replicas: Sequence[tuple[Evidence, Found]], places: Places) -> Iter
         yield OLDER
 
 
-def _need(
-    workload: WorkloadRef,
-    protocol: int,
-    port: int,
-    total: _Sum,
-    led: Mapping[tuple[WorkloadRef, Address], set[HostName]],
-) -> Need:
+def _need(place: tuple[WorkloadRef, int, int], total: _Sum, led: Mapping[tuple[WorkloadRef, Address], _Led]) -> Need:
+    workload, protocol, port = place
     name = total.portions[0].name
-    sharing = {other for address in total.addresses for other in led[workload, address]} if name else set()
+    there = [led[workload, address] for address in total.addresses]
+    most = max(item.count for item in there)
+    sharing = {other for item in there for other in item.first} - {name} if name else set()
+    remarks = total.remarks
+    if name and max(most - 1, len(sharing)) > MOST_NAMES:
+        remarks = {*remarks, f"{most:,} names lead to one of its addresses: {MOST_NAMES} of the others are listed"}
+    elif not name and most > MOST_NAMES:
+        remarks = {*remarks, f"{most:,} names lead there, too many to tell which was meant"}
     return Need(
         workload=workload,
         name=name,
@@ -174,8 +209,8 @@ def _need(
         port=port,
         grade=Grade(min(portion.grade for portion in total.portions)),
         addresses=tuple(sorted(total.addresses, key=address_key)),
-        sharing=tuple(sorted(other for other in sharing if other != name)),
-        remarks=tuple(sorted(total.remarks)),
+        sharing=tuple(sorted(sharing)[:MOST_NAMES]),
+        remarks=tuple(sorted(remarks)),
         connections=sum(portion.connections for portion in total.portions),
         bytes=sum(portion.bytes for portion in total.portions),
         first_seen=min(portion.first_seen for portion in total.portions),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netpol.model.outside import Grade
-from netpol.names.found import Candidate, Found
+from netpol.names.found import MOST_NAMES, Candidate, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +41,8 @@ def portions(found: Found, evidence: Evidence) -> list[Portion]:
 
     Where DNS alone names the address, each name counts all connections, and several of them are ambiguous.
 
+    More than MOST_NAMES ambiguous names are none: the connections are for the address.
+
     Args:
         found: The names that led there.
         evidence: The connections to the address and port.
@@ -48,6 +50,8 @@ def portions(found: Found, evidence: Evidence) -> list[Portion]:
     named = [item for item in found.candidates if item.handshakes]
     unnamed = [item.name for item in found.candidates if not item.handshakes]
     if not found.candidates:
+        return [_all(None, Grade.NONE, evidence)]
+    if not named and (found.more or len(unnamed) > MOST_NAMES):
         return [_all(None, Grade.NONE, evidence)]
     if not named:
         alone = len(unnamed) == 1
@@ -57,7 +61,11 @@ def portions(found: Found, evidence: Evidence) -> list[Portion]:
     if rest > 0:
         size = evidence.bytes * rest // evidence.connections
         left = replace(evidence, connections=rest, bytes=size)
-        parts += [_all(name, Grade.AMBIGUOUS, left) for name in sorted({*unnamed, *found.sharing})]
+        others = sorted({*unnamed, *found.sharing})
+        if found.more or len(others) > MOST_NAMES:
+            parts.append(_all(None, Grade.NONE, left))
+        else:
+            parts += [_all(name, Grade.AMBIGUOUS, left) for name in others]
     return parts
 
 
@@ -95,11 +103,16 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def together(found: Iterable[Found]) -> Found:
-    """What several clients know of one address: each name once, handshakes together, the best grade."""
+    """What several clients know of one address: each name once, handshakes together, the best grade.
+
+    How many more names each of them was led there by is known, not whether these are the same: the most counts.
+    """
     merged: dict[HostName, Candidate] = {}
     sharing: set[HostName] = set()
     remarks: set[str] = set()
+    more = 0
     for answer in found:
+        more = max(more, answer.more)
         sharing.update(answer.sharing)
         remarks.update(answer.remarks)
         for item in answer.candidates:
@@ -108,6 +121,7 @@ def together(found: Iterable[Found]) -> Found:
     return Found(
         candidates=tuple(merged[name] for name in sorted(merged)),
         sharing=tuple(sorted(sharing - merged.keys())),
+        more=more,
         remarks=tuple(sorted(remarks)),
     )
 

@@ -39,7 +39,7 @@ class Need:
         name: None where nothing names the address; the grade is then NONE.
         protocol: IP protocol number: TCP, UDP or SCTP.
         addresses: Where the connections went, ascending, IPv4 before IPv6; at least one.
-        sharing: Other names that led this workload to one of the addresses, sorted.
+        sharing: Other names that led this workload to one of the addresses, sorted; a remark says where there are more.
         wildcard: Where wildcards were asked for: the pattern that may stand in the name's place, since the workload
             used enough names that it covers. It also admits names that were never seen: whoever prints it says so, and
             whoever cannot say it prints the name.

@@ -6,11 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from netpol.capture.name_evidence import Trait
+from netpol.capture.views import firsts
 from netpol.model.outside import Grade
-from netpol.names.found import Candidate
+from netpol.names.found import MOST_NAMES, Candidate, Found
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netpol.capture.views import Ints
     from netpol.model.host_name import HostName
     from netpol.names.spans import Rows
     from netpol.names.texts import Texts
@@ -45,12 +51,42 @@ class _Voices:
     encrypted: bool = True
 
 
-@dataclass(slots=True)
-class _Spans:
-    """When answers led some of the clients to the server by one name, and whether a greeting agreed meanwhile."""
+@dataclass(frozen=True, slots=True)
+class _Led:
+    """By which names answers led some of the clients to the server: columns, since there may be any number of names.
 
-    times: list[tuple[int, int]] = field(default_factory=list)
-    agreed: bool = False
+    Attributes:
+        names: int64[n], numbers of names, ascending.
+        first: int64[n], when the earliest answer for each came.
+        last: int64[n], until when the latest held.
+    """
+
+    names: Ints
+    first: Ints
+    last: Ints
+
+    @classmethod
+    def of(cls, rows: Sequence[Rows]) -> _Led:
+        """Each name of the spans once."""
+        parts = ([each[column].astype(np.int64) for each in rows] for column in ("name", "first", "last"))
+        names, first, last = (np.concatenate([np.empty(0, np.int64), *part]) for part in parts)
+        if not len(names):
+            return cls(names, first, last)
+        order = np.argsort(names, kind="stable")
+        ordered = names[order]
+        begins = firsts(ordered)
+        earliest, latest = np.minimum.reduceat(first[order], begins), np.maximum.reduceat(last[order], begins)
+        return cls(ordered[begins], earliest, latest)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def times(self, number: int) -> list[tuple[int, int]]:
+        """The time of one name, none where no answer led there by it."""
+        at = int(np.searchsorted(self.names, number))
+        if at == len(self.names) or self.names[at] != number:
+            return []
+        return [(int(self.first[at]), int(self.last[at]))]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +98,8 @@ class Evidence:
         first: Packet time of the earliest connection, nanoseconds since the Unix epoch.
         last: The same of the latest packet.
         voices: What greetings named, by the name's number.
-        leases: Where answers led, by the name's number.
+        leases: Spans of answers that held meanwhile.
+        agreed: Numbers of names that a greeting carried while an answer held.
         traits: What else the greetings showed.
     """
 
@@ -70,24 +107,24 @@ class Evidence:
     first: int
     last: int
     voices: dict[int, _Voices] = field(default_factory=lambda: defaultdict(_Voices))
-    leases: dict[int, _Spans] = field(default_factory=lambda: defaultdict(_Spans))
+    leases: list[Rows] = field(default_factory=list)
+    agreed: set[int] = field(default_factory=set)
     traits: Trait = _NO_TRAITS
 
     def add(self, leases: Rows, greetings: Rows) -> None:
         """Adds the spans of one client: an answer to one client says nothing about what another meant."""
-        its: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for name, begin, end in zip(
-            leases["name"].tolist(), leases["first"].tolist(), leases["last"].tolist(), strict=True
-        ):
-            if begin - CLOCKS <= self.last and end >= self.first:
-                its[name].append((begin, end))
-                self.leases[name].times.append((begin, end))
+        held = leases[(leases["first"] <= self.last + CLOCKS) & (leases["last"] >= self.first)]
+        self.leases.append(held)
+        its: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        heard = held[np.isin(held["name"], greetings["name"])]
+        for name, begin, end in zip(*(heard[column].tolist() for column in ("name", "first", "last")), strict=True):
+            its[name].append((begin, end))
         columns = (greetings[name].tolist() for name in ("name", "door", "first", "last", "count"))
         for name, door, begin, end, count in zip(*columns, strict=True):
             if door & _PORT_BITS == self.door and begin <= self.last and end >= self.first:
                 self._hear(name, Trait(door >> _TRAITS_AT), (begin, end), count)
                 if any(since - CLOCKS <= end and until >= begin for since, until in its.get(name, ())):
-                    self.leases[name].agreed = True
+                    self.agreed.add(name)
 
     def _hear(self, name: int, traits: Trait, when: tuple[int, int], count: int) -> None:
         self.traits |= traits
@@ -113,39 +150,42 @@ class Evidence:
         return found
 
 
-def judged(evidence: Evidence, texts: Texts) -> tuple[tuple[Candidate, ...], tuple[HostName, ...]]:
-    """The names that count, graded, and the names that led to the server too; both sorted."""
-    grades = _grades(evidence)
+def judged(evidence: Evidence, texts: Texts) -> Found:
+    """The names that count, graded, and the names that led to the server too; without the remarks."""
+    led = _Led.of(evidence.leases)
+    grades = _grades_of_greetings(evidence, led)
+    others = led.names[~np.isin(led.names, list(grades))]
+    told = texts.least(others, MOST_NAMES).tolist()
+    sharing = tuple(map(texts.name, told))
+    if not grades:
+        # Where greetings name nothing, what answers do counts; where these do not either, what may hide another.
+        sharing = ()
+        grades = dict.fromkeys(told, Grade.MEDIUM if len(others) == 1 else Grade.AMBIGUOUS)
+        grades = grades or dict.fromkeys(evidence.voices, Grade.AMBIGUOUS)
     candidates = [
-        _candidate(texts.name(number), grade, evidence.voices.get(number), evidence.leases.get(number))
+        _candidate(texts.name(number), grade, evidence.voices.get(number), led.times(number))
         for number, grade in grades.items()
     ]
-    sharing = sorted(texts.name(number) for number in evidence.leases if number not in grades)
-    return tuple(sorted(candidates, key=lambda each: each.name)), tuple(sharing)
+    return Found(
+        candidates=tuple(sorted(candidates, key=lambda each: each.name)),
+        sharing=sharing,
+        more=len(others) - len(told),
+    )
 
 
-def _grades(evidence: Evidence) -> dict[int, Grade]:
-    """What greetings name counts; where they name nothing, what answers do.
-
-    The name outside an encrypted hello counts where an answer led there by it, or where nothing else is known.
-    """
-    voices, leases = evidence.voices, evidence.leases
+def _grades_of_greetings(evidence: Evidence, led: _Led) -> dict[int, Grade]:
+    """What greetings name counts: the name outside an encrypted hello only where an answer led there by it."""
     result = {}
-    for number, voice in voices.items():
+    for number, voice in evidence.voices.items():
         if not voice.encrypted:
-            agreed = number in leases and leases[number].agreed
-            result[number] = Grade.STRONG if agreed else Grade.MEDIUM
-        elif number in leases:
+            result[number] = Grade.STRONG if number in evidence.agreed else Grade.MEDIUM
+        elif led.times(number):
             result[number] = Grade.MEDIUM
-    if not result:
-        result = dict.fromkeys(leases, Grade.MEDIUM if len(leases) == 1 else Grade.AMBIGUOUS)
-    return result or dict.fromkeys(voices, Grade.AMBIGUOUS)
+    return result
 
 
-def _candidate(name: HostName, grade: Grade, voice: _Voices | None, spans: _Spans | None) -> Candidate:
-    times = list(spans.times) if spans else []
-    if voice:
-        times.append((voice.first, voice.last))
+def _candidate(name: HostName, grade: Grade, voice: _Voices | None, led: list[tuple[int, int]]) -> Candidate:
+    times = [*led, (voice.first, voice.last)] if voice else led
     return Candidate(
         name=name,
         grade=grade,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from netpol.model.flow import Address
     from netpol.model.host_name import HostName
     from netpol.model.outside import Grade
+
+
+MOST_NAMES: Final = 50
+"""Names that only DNS led to one address, told one by one: whoever runs a zone can lead any number of names there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +40,13 @@ class Found:
     Attributes:
         candidates: Sorted by name; none: the address is all there is.
         sharing: Names that led one of the clients to the address too, while all its greetings named others; sorted.
+        more: How many names only DNS knows beyond the first MOST_NAMES, which stand among the candidates or in sharing.
         remarks: Why a name may be missing or not be the whole truth, sorted.
     """
 
     candidates: tuple[Candidate, ...] = ()
     sharing: tuple[HostName, ...] = ()
+    more: int = 0
     remarks: tuple[str, ...] = ()
 
 

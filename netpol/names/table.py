@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,13 +19,14 @@ from netpol.names.texts import NO_NAME, Texts
 from netpol.names.wires import Wires, numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from netpol.capture.name_evidence import Answers, Greeting
     from netpol.capture.views import Ints
     from netpol.model.flow import Address
+    from netpol.model.host_name import HostName
     from netpol.names.spans import Rows
 
 _SECOND: Final = 1_000_000_000
@@ -160,12 +161,27 @@ class Names:
         evidence = Evidence(door=door_of(protocol, port), first=first, last=last)
         for client in whence:
             evidence.add(self._leases.between(client, where), self._greetings.between(client, where))
-        candidates, sharing = judged(evidence, self._texts)
+        found = judged(evidence, self._texts)
         remarks = evidence.remarks()
-        if not candidates or any(each.grade is not Grade.STRONG for each in candidates):
+        if not found.candidates or any(each.grade is not Grade.STRONG for each in found.candidates):
             remarks += [HIDDEN_DNS] * (not self._hiding.isdisjoint(whence))
             remarks += [FORGOTTEN] * bool(self._leases.forgotten)
-        return Found(candidates=candidates, sharing=sharing, remarks=tuple(sorted(remarks)))
+        return replace(found, remarks=tuple(sorted(remarks)))
+
+    def among(self, wanted: Callable[[HostName], bool]) -> Names:
+        """What the captures, all read by now, say of some names alone: as if they had never carried any other.
+
+        Args:
+            wanted: Asked once for each name, however often it led somewhere.
+        """
+        part = Names(self._limits)
+        part._texts, part._hiding = self._texts, self._hiding
+        numbers = distinct_names(self._leases, self._greetings).tolist()
+        chosen = [number for number in numbers if number != NO_NAME and wanted(self._texts.name(number))]
+        for mine, its in ((self._leases, part._leases), (self._greetings, part._greetings)):
+            rows = mine.rows()
+            its.add(rows[np.isin(rows["name"], chosen)])
+        return part
 
     @property
     def hidden(self) -> tuple[Hidden, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from netpol.model.host_name import HostName, host_name
 from netpol.model.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 SAMPLES: Final = 5
 """So many names that are no host names are kept to be shown."""
@@ -50,6 +54,7 @@ class Texts:
         self._number: dict[bytes, int] = {}
         self._name: dict[int, bytes] = {}
         self._next = 0
+        self._ranks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(self._number)
@@ -72,6 +77,7 @@ class Texts:
             known = self._number[name] = self._next
             self._name[known] = name
             self._next += 1
+            self._ranks = None
         return known
 
     def numbers_of_host_names(self, names: list[bytes]) -> list[int]:
@@ -86,7 +92,28 @@ class Texts:
         """The name of a number that was given and is still held."""
         return HostName(self._name[number].decode("ascii"))
 
+    def least(self, numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+        """int64[<= most]: the numbers of the names that come first by the alphabet, in its order.
+
+        Args:
+            numbers: int64[n], given and still held.
+            most: At least 1.
+        """
+        if self._ranks is None:
+            held = sorted(self._name)
+            rank = np.empty(len(held), np.int64)
+            rank[sorted(range(len(held)), key=lambda index: self._name[held[index]])] = np.arange(len(held))
+            self._ranks = np.array(held, np.int64), rank
+        held_numbers, ranks = self._ranks
+        ranked = ranks[np.searchsorted(held_numbers, numbers)]
+        if len(ranked) > most:
+            first = np.argpartition(ranked, most)[:most]
+            numbers, ranked = numbers[first], ranked[first]
+        found: NDArray[np.int64] = numbers[np.argsort(ranked)]
+        return found
+
     def keep(self, numbers: Iterable[int]) -> None:
         """Forgets all others."""
         self._name = {number: self._name[number] for number in numbers if number in self._name}
         self._number = {name: number for number, name in self._name.items()}
+        self._ranks = None

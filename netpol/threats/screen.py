@@ -11,7 +11,7 @@ from netpol.model.flow import Direction
 from netpol.model.platform import platform_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from netpol.model.endpoint import End, ResolvedFlow
     from netpol.model.flow import Address
@@ -33,6 +33,10 @@ class Naming(Protocol):
         self, clients: Iterable[Address], server: Address, protocol: int, port: int, first: int, last: int
     ) -> Found:
         """What names the connections of the clients to the server's port between the two times (nanoseconds)."""
+        ...
+
+    def among(self, wanted: Callable[[HostName], bool]) -> Naming:
+        """The same as if the captures had carried those names alone."""
         ...
 
 
@@ -102,12 +106,15 @@ class Screen:
 
     def look(self, flows: Iterable[ResolvedFlow]) -> None:
         """Learns which addresses listed names led to."""
+        # Any number of names may lead to an address. Each is held against the lists once, not for each flow.
+        listed = self._names.among(lambda name: self._threats.host(name) is not None) if self._names else None
         for flow in flows:
             for outgoing, _, end in _sides(flow):
-                named = self._listed_name(flow) if outgoing else None
+                key = str(flow.source), end.address
+                named = self._listed_name(flow, listed) if outgoing and key not in self._tainted_for else None
                 if named is not None:
                     self._tainted.setdefault(end.address, replace(named, by="same-address"))
-                    self._tainted_for.setdefault((str(flow.source), end.address), named)
+                    self._tainted_for[key] = named
 
     def bars(self, flow: ResolvedFlow) -> bool:
         """Whether the flow must not be learned, which is kept as a hit."""
@@ -155,8 +162,8 @@ class Screen:
             self._by_address[address] = None if known else self._threats.address(address)
         return self._by_address[address]
 
-    def _listed_name(self, flow: ResolvedFlow) -> _Named | None:
-        found = self._found(flow)
+    def _listed_name(self, flow: ResolvedFlow, listed: Naming | None) -> _Named | None:
+        found = _found(flow, listed)
         names = sorted({*(item.name for item in found.candidates), *found.sharing}) if found else ()
         for name in names:
             match = self._threats.host(name)
@@ -165,15 +172,8 @@ class Screen:
         return None
 
     def _has_another_name(self, flow: ResolvedFlow) -> bool:
-        found = self._found(flow)
+        found = _found(flow, self._names)
         return found is not None and any(item.handshakes for item in found.candidates)
-
-    def _found(self, flow: ResolvedFlow) -> Found | None:
-        """What names the connections to the address that the client used, be it a Service's."""
-        row = flow.flow
-        if self._names is None or row.port is None:
-            return None
-        return self._names.towards([row.client], row.server, row.protocol, row.port, row.first_seen, row.last_seen)
 
     def _enter(self, named: _Named, flow: ResolvedFlow, address: Address, who: str, *, outgoing: bool) -> None:
         row = flow.flow
@@ -203,6 +203,14 @@ class Screen:
                 first_seen=min(known.first_seen, row.first_seen),
                 last_seen=max(known.last_seen, row.last_seen),
             )
+
+
+def _found(flow: ResolvedFlow, names: Naming | None) -> Found | None:
+    """What names the connections to the address that the client used, be it a Service's."""
+    row = flow.flow
+    if names is None or row.port is None:
+        return None
+    return names.towards([row.client], row.server, row.protocol, row.port, row.first_seen, row.last_seen)
 
 
 def _sides(flow: ResolvedFlow) -> list[tuple[bool, End, ExternalEnd]]:

@@ -268,3 +268,39 @@ def test_no_connection_is_lost_and_order_does_not_matter(chosen: list[Any], shuf
     assert list(answer.needs) == sorted(
         answer.needs, key=lambda item: (item.workload, item.name is None, item.name or "")
     )
+
+
+def zone(size: int) -> list[str]:
+    return [f"n{index:05}.zone.example" for index in range(size)]
+
+
+def test_more_names_than_anybody_reads_are_one_need_for_the_address() -> None:
+    many = found(*(candidate(name, grade=Grade.AMBIGUOUS) for name in zone(50)))
+    names = Named().say("10.0.0.1", PARTNER, 443, replace(many, more=9950))
+    (need,) = needs([flow(WEB, PARTNER, 443, connections=3)], names).needs
+    assert (need.name, need.grade, need.connections, need.sharing) == (None, Grade.NONE, 3, ())
+    assert need.remarks == ("10,000 names lead there, too many to tell which was meant",)
+
+
+def test_a_name_among_very_many_lists_few_of_them_and_says_how_many_there_are() -> None:
+    listed = zone(50)
+    names = Named().say("10.0.0.1", PARTNER, 443, replace(found(candidate("a.example", 1), sharing=listed), more=9950))
+    (need,) = needs([flow(WEB, PARTNER, 443)], names).needs
+    assert (need.name, need.sharing) == ("a.example", tuple(listed))
+    assert need.remarks == ("10,001 names lead to one of its addresses: 50 of the others are listed",)
+
+
+def test_connections_beyond_the_handshakes_are_not_for_each_of_very_many_names() -> None:
+    names = Named().say("10.0.0.1", PARTNER, 443, replace(found(candidate("a.example", 1), sharing=zone(50)), more=1))
+    answer = needs([flow(WEB, PARTNER, 443, connections=3)], names)
+    assert rows(answer) == [
+        ("web", "a.example", 443, Grade.STRONG, [PARTNER], 3),
+        ("web", None, 443, Grade.NONE, [PARTNER], 2),
+    ]
+
+
+def test_what_is_listed_grows_with_the_names_and_not_with_their_square() -> None:
+    every = found(*(candidate(name, 1) for name in zone(2000)))
+    answer = needs([flow(WEB, PARTNER, 443, connections=2000)], Named().say("10.0.0.1", PARTNER, 443, every))
+    assert len(answer.needs) == 2000
+    assert sum(len(need.sharing) for need in answer.needs) == 2000 * 50

@@ -313,3 +313,39 @@ def test_the_pods_of_the_shop_that_call_the_partner() -> None:
     # The node that masquerades says the name too, and was answered nothing.
     assert graded(names.towards([ip_address("192.0.2.12")], partner, 6, 8443, 0, 2**62)) == [(API, Grade.MEDIUM, 2)]
     assert names.tally["DNS answers that there is no such name"] > 20
+
+
+def answers_for_many(names: Names, count: int) -> list[str]:
+    """A zone in which so many names have the one address."""
+    found = sorted(f"n{index}.zone.example" for index in range(count))
+    for name in found:
+        answer(names, name, SERVER)
+    return found
+
+
+def test_any_number_of_names_may_lead_to_an_address_and_few_are_told() -> None:
+    names = Names()
+    zone = answers_for_many(names, 3000)
+    found = towards(names)
+    assert [(item.name, item.grade) for item in found.candidates] == [(name, Grade.AMBIGUOUS) for name in zone[:50]]
+    assert (found.sharing, found.more) == ((), 2950)
+    greet(names, zone[70])
+    found = towards(names)
+    assert graded(found) == [(zone[70], Grade.STRONG, 1)]
+    assert (found.sharing, found.more) == (tuple(zone[:50]), 2949)
+
+
+def test_some_names_alone_are_as_if_no_other_had_been_carried() -> None:
+    names, alone = Names(), Names()
+    zone = answers_for_many(names, 100)
+    greet(names, API)
+    answer(alone, zone[60], SERVER)
+    asked: list[str] = []
+
+    def wanted(name: str) -> bool:
+        asked.append(name)
+        return name == zone[60]
+
+    part = names.among(wanted)
+    assert towards(part) == towards(alone)
+    assert sorted(asked) == sorted([API, *zone])
