@@ -161,6 +161,7 @@ def egress(
     attempts = Attempts(selection.takes)
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)
     needs = needs_of(admission.observations, names, known.inventory, selection=selection, attempts=attempts)
+    needs = replace(needs, needs=tuple(guard.by_address(needs.needs)))
     if wildcards:
         needs = _widened(needs, wildcard_names, wildcard_depth, guard.threats)
     if output in REPORTS:
@@ -230,7 +231,9 @@ def _print_allowlist(output: Format, needs: Needs, options: Options) -> None:
 
     written = FORMATS[output.value].write(needs.needs, options)
     sys.stdout.write(written.text)
-    for remark in written.remarks[:REMARKS_SHOWN]:
+    barred = {f"{need.workload}: {remark}" for need in needs.needs if need.by_address for remark in need.remarks}
+    remarks = [*sorted(barred), *written.remarks]
+    for remark in remarks[:REMARKS_SHOWN]:
         warn(remark)
-    if len(written.remarks) > REMARKS_SHOWN:
-        warn(f"and {len(written.remarks) - REMARKS_SHOWN:,} more of the kind: -n and -l ask for fewer workloads")
+    if len(remarks) > REMARKS_SHOWN:
+        warn(f"and {len(remarks) - REMARKS_SHOWN:,} more of the kind: -n and -l ask for fewer workloads")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netpol.egress.sensitive import Use
     from netpol.graph.judge import Accepted
     from netpol.model.endpoint import ResolvedFlow
+    from netpol.model.outside import Need
     from netpol.names.table import Names
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.verdict import Way
@@ -46,6 +47,7 @@ class Guard:
 
     Attributes:
         heard: Listed names that were heard, None without a list that has names.
+        names: What the captures say about names.
         sensitive: Cloud metadata and kubelets; None where these are learned like anything else.
     """
 
@@ -53,6 +55,7 @@ class Guard:
     screen: Screen
     heard: Sightings | None
     sensitive: Sensitive | None
+    names: Names | None = None
 
     @classmethod
     def of(cls, paths: Sequence[str], names: Names | None, sensitive: Sensitive | None = None) -> Guard:
@@ -68,7 +71,7 @@ class Guard:
         """
         threats = Threats([load(Path(path)) for path in dict.fromkeys(paths)])
         heard = Sightings(threats, names) if threats.has_names and names is not None else None
-        return cls(threats, Screen(threats, names), heard, sensitive)
+        return cls(threats, Screen(threats, names), heard, sensitive, names)
 
     def sink(self, names: Names | None) -> NameSink | None:
         """What is to listen while the captures are read."""
@@ -105,6 +108,23 @@ class Guard:
             type(first)(number) for first, last in addresses.ranges() for number in range(int(first), int(last) + 1)
         )
         return barred | AddressSet.collect(one for one in singles if self.threats.address(one))
+
+    def by_address(self, needs: Iterable[Need]) -> Iterator[Need]:
+        """The needs, those whose name also leads to a listed address marked: by name, that would be allowed too."""
+        leading = (
+            self.names.leading(lambda one: self.screen.lists(one) is not None)
+            if self.names and self.threats.lists
+            else {}
+        )
+        for need in needs:
+            address = leading.get(need.name) if need.name is not None else None
+            match = self.screen.lists(address) if address is not None else None
+            if match is None:
+                yield need
+            else:
+                why = f"{need.name} also leads to {address}, which line {match.line} of {match.list.name} names"
+                remarks = tuple(sorted({*need.remarks, f"{why}: it is allowed by its other addresses only"}))
+                yield replace(need, by_address=True, remarks=remarks)
 
     @property
     def addresses(self) -> AddressSet:

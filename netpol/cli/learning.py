@@ -144,7 +144,7 @@ def learned(wish: Wish) -> Learned:
     laid = None
     if found:
         generated, laid = _lay(found, generated, merged, watch, inventory)
-    needs = _needs(admission, names, inventory, scope) if names else ()
+    needs = tuple(guard.by_address(_needs(admission, names, inventory, scope))) if names else ()
     translation = None
     if foreign:
         seen = beyond(guard.passing(reading.resolved(known)), admission, selectable=selectors.selectable)

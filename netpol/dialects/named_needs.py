@@ -41,7 +41,8 @@ class NamedNeeds:
     """What the workloads of one policy use by name.
 
     An address is left to names where each need of each of the workloads that leads there on this port has a name that
-    is graded strong or medium: where one connection has no name, or may be for another, the address is needed itself.
+    is graded strong or medium and leads nowhere that is barred: where one connection has no such name, or may be for
+    another, the address is needed itself.
     """
 
     def __init__(self, needs: Iterable[Need]) -> None:
@@ -50,7 +51,7 @@ class NamedNeeds:
         for need in needs:
             place = need.protocol, need.port
             for address in need.addresses:
-                if need.name is None or need.grade > Grade.MEDIUM:
+                if need.name is None or need.grade > Grade.MEDIUM or need.by_address:
                     self._doubtful[place].add(address)
                 else:
                     self._names[place][address].append(need.wildcard or need.name)

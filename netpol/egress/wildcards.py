@@ -40,13 +40,16 @@ def widen(
         needs: In any order, which is kept.
         least: Distinct names that make a pattern, at least 2.
         depth: ONE: only names directly below the parent count and are covered. ANY: those at any depth.
-        barred: Which patterns must not be: asked once for each that would be.
+        barred: Which patterns must not be: asked once for each that would be. None covers a name that only its
+            addresses may be allowed of.
     """
+    asked = barred
     groups: defaultdict[tuple[WorkloadRef, int, int], set[HostName]] = defaultdict(set)
     for need in needs:
-        if need.name is not None and need.grade is not Grade.AMBIGUOUS:
+        if need.name is not None and need.grade is not Grade.AMBIGUOUS and not need.by_address:
             groups[need.workload, need.protocol, need.port].add(need.name)
-    barred = cache(barred)
+    apart = {need.name for need in needs if need.name is not None and need.by_address}
+    barred = cache(lambda one: any(map(one.covers, apart)) or asked(one))
     patterns = {key: list(_patterns(names, least, depth, barred)) for key, names in groups.items()}
     return tuple(_widened(need, patterns.get((need.workload, need.protocol, need.port), ())) for need in needs)
 
@@ -89,7 +92,7 @@ def _parents(name: HostName, depth: Depth) -> Iterator[HostName]:
 
 def _widened(need: Need, patterns: Iterable[Wildcard]) -> Need:
     for wildcard in patterns:
-        if need.name is not None and wildcard.covers(need.name):
+        if need.name is not None and not need.by_address and wildcard.covers(need.name):
             return replace(need, wildcard=wildcard)
     return need
 

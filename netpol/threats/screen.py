@@ -129,6 +129,10 @@ class Screen:
         """The same, without keeping anything."""
         return any(self._named(flow, end.address, outgoing=outgoing) is not None for outgoing, _, end in _sides(flow))
 
+    def lists(self, address: Address) -> Match | None:
+        """What names an address that flows may lead to; None for those of the platform."""
+        return self._listed_address(address)
+
     @property
     def hits(self) -> tuple[Hit, ...]:
         """All hits: by list and line, then who."""

@@ -29,8 +29,8 @@ _SHOWN = 3
 
 
 def is_named(need: Need) -> bool:
-    """Whether the name may be written as allowed: it is known to be the one that was meant."""
-    return need.name is not None and need.grade <= Grade.MEDIUM
+    """Whether the name may be written as allowed: it is known to be the one that was meant, and leads nowhere else."""
+    return need.name is not None and need.grade <= Grade.MEDIUM and not need.by_address
 
 
 def pattern(need: Need) -> HostName | Wildcard:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from netpol.dialects.allowlists import entries
 from netpol.dialects.allowlists.values import Allowlist
 from netpol.model.flow import protocol_name
+from netpol.model.outside import Grade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,11 +54,12 @@ def _rows(needs: Sequence[Need], options: Options) -> Iterator[dict[str, Any]]:
     for need in entries.in_order(needs):
         prefixes = options.prefixes(need.addresses)
         named = entries.is_named(need)
+        name, grade = (None, Grade.NONE) if need.by_address else (need.name, need.grade)
         yield {
             "workload": str(need.workload),
             "sources": [str(address) for address in options.sources.get(need.workload, ())],
-            "name": str(entries.pattern(need)) if named else need.name,
-            "grade": need.grade.label,
+            "name": str(entries.pattern(need)) if named else name,
+            "grade": grade.label,
             "protocol": protocol_name(need.protocol),
             "port": need.port,
             "destinations": [str(prefix.network) for prefix in prefixes],

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netpol.dialects.allowlists.values import Options
     from netpol.model.outside import Need
 
+BARRED = "the name also leads to an address that a threat list names"
 AMBIGUOUS = "several names led there, and a list of names has no addresses"
 NAMELESS = "no name is known, and a list of names has no addresses"
 NO_PORTS = "a list of names has no ports: each name is meant on {}, and listed without"
@@ -68,4 +69,6 @@ def unnamed(need: Need) -> str | None:
     """Why a list of names cannot hold the need; None where it can."""
     if need.name is None:
         return NAMELESS
+    if need.by_address:
+        return BARRED
     return None if entries.is_named(need) else AMBIGUOUS
