@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from netpol.model.flow import TCP, UDP
 from netpol.model.host_name import HostName
+from netpol.model.nat64 import behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,14 +101,15 @@ _NAMES: Final[Mapping[HostName, Platform]] = {
 def platform_at(address: Address, protocol: int, port: int) -> Platform | None:
     """The part of a platform that a well-known address is, None for any other address.
 
-    Google Cloud, Azure and Oracle Cloud answer DNS and NTP where they serve metadata: the port tells.
+    The same through NAT64. Google Cloud, Azure and Oracle Cloud answer DNS and NTP where they serve metadata: the port
+    tells.
 
     Args:
         address: Where the connection went.
         protocol: IP protocol number.
         port: Where the server listens.
     """
-    found = _ADDRESSES.get(address)
+    found = _ADDRESSES.get(behind(address))
     if found is not None and found.kind is Kind.METADATA:
         if protocol in {TCP, UDP} and port == _DNS_PORT:
             return Platform(Kind.CLOUD_DNS, found.owner)

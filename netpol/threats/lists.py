@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from netpol.errors import InputError
 from netpol.model.cidr import AddressSet
 from netpol.model.intervals import normalise
+from netpol.model.nat64 import WELL_KNOWN, behind
 from netpol.threats.lines import COMMENTS, read_lines
 from netpol.threats.stix import read_stix
 from netpol.threats.tables import delimiter_of, has_headings, read_table
@@ -68,8 +69,11 @@ class ThreatList:
     entries: Entries
 
     def address(self, address: Address) -> int | None:
-        """The line that names an address, None where none does."""
-        return self.entries.addresses.line(address)
+        """The line that names an address, or the IPv4 address that it leads to through NAT64; None where none does."""
+        line = self.entries.addresses.line(address)
+        if line is None and (inner := behind(address)) is not address:
+            return self.entries.addresses.line(inner)
+        return line
 
     def host(self, name: HostName) -> int | None:
         """The line that names a host, None where none does."""
@@ -211,9 +215,8 @@ class Threats:
 
     @property
     def addresses(self) -> AddressSet:
-        """All addresses that any list names."""
-        v4, v6 = (
-            normalise(chain.from_iterable(one.entries.addresses.pairs(version) for one in self.lists))
-            for version in (4, 6)
-        )
+        """All addresses that any list names, and those that lead to them through NAT64."""
+        v4 = normalise(chain.from_iterable(one.entries.addresses.pairs(4) for one in self.lists))
+        through = ((WELL_KNOWN | first, WELL_KNOWN | last) for first, last in v4)
+        v6 = normalise(chain(through, *(one.entries.addresses.pairs(6) for one in self.lists)))
         return AddressSet(v4=v4, v6=v6)

@@ -28,7 +28,6 @@ COLUMNS: Final = frozenset(
 
 DELIMITERS: Final = ",;\t|"
 _LOOKED_AT: Final = 50
-_AT_PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 
 
 def has_headings(line: str) -> bool:
@@ -93,8 +92,6 @@ def _take(text: str, number: int, entries: Entries) -> bool:
 
 def _value(text: str) -> str:
     """The text as an entry, empty where it is none."""
-    if _AT_PORT.fullmatch(text):
-        text = text.rpartition(":")[0].strip("[]")
     return text if parse(text) is not None else ""
 
 

@@ -25,8 +25,11 @@ LONGEST_VALUE: Final = 1024
 """Characters. A host name has 253 at most, in Unicode too."""
 
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+")
+_WHOLE_V4: Final = (1 << 32) - 1
 _OCTET: Final = r"(0|[1-9][0-9]{0,2})"
 _PLAIN_V4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}(?:/(0|[1-9][0-9]?))?")
+_V4_AT_PORT: Final = re.compile(r"([0-9.]+):[0-9]{1,5}")
+_V6_AT_PORT: Final = re.compile(r"\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]:[0-9]{1,5}")
 _DEFANGED: Final = str.maketrans({"[": "", "]": ""})
 
 
@@ -97,15 +100,20 @@ def parse(text: str) -> Name | Span | None:
     A plain name stands for itself alone, as in every resolver that reads such lists (AdGuard Home, "Domains-only
     syntax"; Pi-hole, exact blocking). `.NAME` and `||NAME^` stand for the name and all below it (Squid, dstdomain;
     AdGuard, "Adblock-style syntax"), `*.NAME` for all below it (RFC 4592). Brackets that keep a value from being
-    clicked on (`evil[.]example`) are dropped. A block may have bits set beyond its prefix.
+    clicked on (`evil[.]example`) are dropped, and so is the port behind an address. An IPv4-mapped IPv6 address
+    (RFC 4291, 2.5.5.2) is the IPv4 address. A block may have bits set beyond its prefix.
     """
     if match := _PLAIN_V4.fullmatch(text):
         # Most lists hold millions of these and nothing else.
         return _plain(match)
     if len(text) > LONGEST_VALUE:
         return None
+    if match := _V6_AT_PORT.fullmatch(text):
+        return _addresses(match[1])
     if "[" in text:
         text = text.translate(_DEFANGED)
+    if (match := _V4_AT_PORT.fullmatch(text)) and (plain := _PLAIN_V4.fullmatch(match[1])):
+        return _plain(plain)
     if _ADDRESS.fullmatch(text.partition("/")[0].partition("-")[0]) and (found := _addresses(text)):
         return found
     return _name(text)
@@ -135,8 +143,14 @@ def _addresses(text: str) -> Span | None:
     first_end, last_end = ends
     if first_end.version != last_end.version or int(first_end) > int(last_end):
         return None
-    if isinstance(first_end, IPv6Address) and (first_end.ipv4_mapped or first_end.scope_id):
+    if isinstance(first_end, IPv6Address) and first_end.scope_id:
         return None
+    if isinstance(first_end, IPv6Address) and isinstance(last_end, IPv6Address) and first_end.ipv4_mapped:
+        inner, outer = first_end.ipv4_mapped, last_end.ipv4_mapped
+        # Lists of what nobody routes hold the whole block, and do not mean all of IPv4.
+        if outer is None or int(outer) - int(inner) == _WHOLE_V4:
+            return None
+        return Span(4, int(inner), int(outer))
     return Span(first_end.version, int(first_end), int(last_end))
 
 

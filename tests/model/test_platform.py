@@ -22,6 +22,7 @@ from netpol.model.platform import Kind, Platform, platform_at, platform_named, p
         ("169.254.170.2", TCP, 80, Kind.CREDENTIALS),
         ("169.254.170.23", TCP, 80, Kind.CREDENTIALS),
         ("169.254.20.10", UDP, 53, Kind.NODE_DNS),
+        ("64:ff9b::a9fe:a9fe", TCP, 80, Kind.METADATA),  # 169.254.169.254 through NAT64
     ],
 )
 def test_well_known_addresses_are_told_by_address_and_port(address: str, protocol: int, port: int, kind: Kind) -> None:

@@ -52,6 +52,28 @@ def test_plain_entries_of_every_kind(tmp_path: Path) -> None:
     assert found.entries.bad == 0
 
 
+def test_an_address_may_be_mapped_and_have_a_port(tmp_path: Path) -> None:
+    found = listed(
+        tmp_path,
+        "::ffff:198.51.100.20\n198.51.100.21:80\n[2001:db8::1]:443\n198.51.100.22:8080 # seen\n"
+        "::ffff:203.0.113.0/120\n198[.]51[.]100[.]23:80\n300.1.1.1:80\n",
+    )
+    four = ("198.51.100.20", "198.51.100.21", "198.51.100.22", "203.0.113.200", "203.0.114.0", "198.51.100.23")
+    assert [address(found, one) for one in four] == [1, 2, 4, 5, None, 6]
+    assert [address(found, one) for one in ("2001:db8::1", "2001:db8::1:443", "2001:db8::80")] == [3, None, None]
+    assert found.entries.bad == 1
+
+
+def test_a_listed_address_is_found_behind_nat64(tmp_path: Path) -> None:
+    found = listed(tmp_path, "198.51.100.20\n203.0.113.0/24\n64:ff9b::192.0.2.1\n")
+    # RFC 6052, 2.4, has 192.0.2.33 as 64:ff9b::192.0.2.33.
+    asked = ("64:ff9b::198.51.100.20", "64:ff9b::c633:6415", "64:ff9b::cb00:7107", "64:ff9b::192.0.2.1", "192.0.2.1")
+    assert [address(found, one) for one in asked] == [1, None, 2, 3, None]
+    assert address(found, "64:ff9b:1::198.51.100.20") is None
+    assert ip_address("64:ff9b::198.51.100.20") in Threats([found]).addresses
+    assert ip_address("64:ff9b::198.51.100.21") not in Threats([found]).addresses
+
+
 def test_a_plain_name_stands_for_itself_and_only_what_says_so_for_names_below(tmp_path: Path) -> None:
     found = listed(tmp_path, "a.example\n*.b.example\n.c.example\n||d.example^\n")
     lines = {
@@ -196,7 +218,7 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_bad_lines_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
-    lines = ["198.51.100.7", *["!!", "300.1.1.1", "a b c", "\x1b[31m", "1.2.3.4/33", "::ffff:1.2.3.4", "-", "x y"]]
+    lines = ["198.51.100.7", *["!!", "300.1.1.1", "a b c", "\x1b[31m", "1.2.3.4/33", "::ffff:0:0/96", "-", "x y"]]
     found = listed(tmp_path, "\n".join(lines))
     # A line that begins with an exclamation mark is a comment.
     assert found.entries.bad == 7
