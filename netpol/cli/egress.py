@@ -114,6 +114,7 @@ def egress(
         ),
     ] = None,
     threat_list: options.ThreatLists = None,
+    accept_threats: options.AcceptThreats = False,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -177,7 +178,7 @@ def egress(
         sys.stderr.write(f"{line}\n")
     for line in account_lines(needs, attempts, names, reading, known.inventory):
         sys.stderr.write(f"{line}\n")
-    raise typer.Exit(reading.exit_code)
+    raise typer.Exit(reading.exit_code or int(guard.found and not accept_threats))
 
 
 def _refuse_lone_options(wildcards: bool, names: int | None, depth: Depth | None) -> None:  # noqa: FBT001 - options

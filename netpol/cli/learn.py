@@ -100,13 +100,7 @@ def learn(
         ),
     ] = 16,
     threat_list: options.ThreatLists = None,
-    accept_threats: Annotated[
-        bool,
-        typer.Option(
-            "--accept-threats",
-            help="Exit with 0 even though a threat list matched. What matched is not allowed all the same.",
-        ),
-    ] = False,
+    accept_threats: options.AcceptThreats = False,
     allow_metadata: Annotated[
         list[str] | None,
         typer.Option(

@@ -80,6 +80,13 @@ ThreatLists = Annotated[
         show_default=False,
     ),
 ]
+AcceptThreats = Annotated[
+    bool,
+    typer.Option(
+        "--accept-threats",
+        help="Exit with 0 even though a threat list matched. What matched is not allowed all the same.",
+    ),
+]
 
 
 def chosen_labels(text: str | None) -> LabelSelector | None:

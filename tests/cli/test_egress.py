@@ -334,7 +334,7 @@ def test_no_allowlist_holds_what_a_threat_list_names(
     path = tmp_path / "list.txt"
     path.write_text("api.partner.example\n")
     answer = netpol("egress", shop, "--cluster", sample / "cluster.yaml", "-o", name, "--threat-list", path)
-    assert answer.code == 0
+    assert answer.code == 1
     assert "partner.example" not in answer.out
     assert PARTNER not in answer.out
     assert "On a threat list" in answer.err

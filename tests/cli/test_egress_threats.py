@@ -103,3 +103,15 @@ def test_no_pattern_covers_it(netpol: Netpol, tmp_path: Path) -> None:
     assert 'matchPattern: "*.fine' not in answer.out
     assert "n0.fine.example" in answer.out
     assert "n3.fine.example" not in code_of(answer.out)
+
+
+def test_a_match_is_told_by_the_exit_code_unless_it_is_accepted(netpol: Netpol, tmp_path: Path) -> None:
+    traffic = NamedTraffic()
+    traffic.tcp(WEB, LISTED, 443)
+    (tmp_path / "pods.yaml").write_text(PODS)
+    (tmp_path / "list.txt").write_text(f"{LISTED}\n")
+    (tmp_path / "other.txt").write_text(f"{OTHER}\n")
+    command = ("egress", traffic.write(tmp_path / "capture.pcap"), "--cluster", tmp_path / "pods.yaml")
+    assert netpol(*command, "--threat-list", tmp_path / "list.txt").code == 1
+    assert netpol(*command, "--threat-list", tmp_path / "list.txt", "--accept-threats").code == 0
+    assert netpol(*command, "--threat-list", tmp_path / "other.txt").code == 0
