@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESOLVER = "10.0.0.53"
+API_AND_RESOLVER = """---
+apiVersion: v1
+kind: Pod
+metadata: {name: api, namespace: shop, labels: {app: api}}
+spec: {nodeName: n1, containers: [{name: api}]}
+status: {podIP: 10.0.0.2, phase: Running}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: dns, namespace: kube-system, labels: {app: dns}}
+spec: {nodeName: n1, containers: [{name: dns, ports: [{containerPort: 53, protocol: UDP}]}]}
+status: {podIP: 10.0.0.53, phase: Running}
+"""
+"""Pods that most of this traffic needs beside the one that it is about."""
 
 
 class NamedTraffic(Traffic):

@@ -17,31 +17,22 @@ import pytest
 
 from netpol.cli.egress import REPORTS, Format
 from netpol.dialects.allowlists.formats import FORMATS
-from tests.cli.named_traffic import RESOLVER, NamedTraffic
+from tests.cli.named_traffic import API_AND_RESOLVER, RESOLVER, NamedTraffic
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Netpol
 
 ROOT = Path(__file__).parents[2]
-PODS = """
+PODS = (
+    """
 apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: shop, labels: {app: web}}
 spec: {nodeName: n1, containers: [{name: web}]}
 status: {podIP: 10.0.0.1, phase: Running}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: api, namespace: shop, labels: {app: api}}
-spec: {nodeName: n1, containers: [{name: api}]}
-status: {podIP: 10.0.0.2, phase: Running}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: dns, namespace: kube-system, labels: {app: dns}}
-spec: {nodeName: n1, containers: [{name: dns, ports: [{containerPort: 53, protocol: UDP}]}]}
-status: {podIP: 10.0.0.53, phase: Running}
 """
+    + API_AND_RESOLVER
+)
 WEB, API = "10.0.0.1", "10.0.0.2"
 PARTNER = "198.51.100.20"
 

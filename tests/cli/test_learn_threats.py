@@ -7,32 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.named_traffic import NamedTraffic
+from tests.cli.named_traffic import API_AND_RESOLVER, NamedTraffic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Netpol
 
-PODS = """
+PODS = (
+    """
 apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: shop, labels: {app: web}}
 spec: {nodeName: n1, containers: [{name: web, ports: [{containerPort: 8080}]}]}
 status: {podIP: 10.0.0.1, phase: Running}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: api, namespace: shop, labels: {app: api}}
-spec: {nodeName: n1, containers: [{name: api}]}
-status: {podIP: 10.0.0.2, phase: Running}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: dns, namespace: kube-system, labels: {app: dns}}
-spec: {nodeName: n1, containers: [{name: dns, ports: [{containerPort: 53, protocol: UDP}]}]}
-status: {podIP: 10.0.0.53, phase: Running}
 """
+    + API_AND_RESOLVER
+)
 WEB, API = "10.0.0.1", "10.0.0.2"
 EVIL, GOOD = "198.51.100.66", "203.0.113.10"
 
