@@ -1,4 +1,4 @@
-"""Packets to flows: takes batches of packets and quoted packets, yields one sorted table of flows.
+"""Packets to flows: takes batches of packets, or partial connections, yields one sorted table of flows.
 
 `assemble(items, knowledge=..., limits=...)` in `netpol.flows.assemble` is the stage. Inside it, in order: `pieces`
 reduces a batch to partial connections, `connections` joins the pieces of one connection and lets go of those that

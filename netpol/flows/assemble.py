@@ -11,7 +11,7 @@ from netpol.flows.connections import ConnectionTable
 from netpol.flows.evidence import UNDECIDED, directions, has_port, outcomes
 from netpol.flows.limits import Limits
 from netpol.flows.pieces import pieces_of, pieces_of_quotes
-from netpol.flows.rows import Rows, RowStore, rows_of
+from netpol.flows.rows import ROW, Rows, RowStore, rows_of
 from netpol.flows.table import FlowTable
 from netpol.flows.undecided import Servers, Undecided
 from netpol.flows.views import data_both_ways, folded, swapped
@@ -26,18 +26,24 @@ if TYPE_CHECKING:
     from netpol.flows.records import Records
 
 
+Item = PacketBatch | Unreachables | np.ndarray[tuple[int], np.dtype[np.void]]
+"""What can be assembled: packets, quoted packets, partial connections (Records), and what is flows already (Rows)."""
+
+
 def assemble(
-    items: Iterable[PacketBatch | Unreachables],
+    items: Iterable[Item],
     *,
     knowledge: Knowledge | None = None,
     limits: Limits | None = None,
 ) -> FlowTable:
     """All flows of the packets.
 
-    Every packet is in exactly one row, however the packets were cut into batches.
+    Every packet is in exactly one row, however the packets were cut into batches. Partial connections that somebody
+    else made of packets are joined like those that are made here; rows are added to those that result, their tenants
+    looked up anew.
 
     Args:
-        items: Batches in the order of time, as near as the captures allow.
+        items: Batches in the order of time, as near as the captures allow; rows at any time.
         knowledge: What the cluster knows about addresses and ports; without it only the packets speak.
         limits: Bounds of what is held in memory.
     """
@@ -58,9 +64,15 @@ class _Assembly:
         self._rows = RowStore(limits.rows)
         self._quotes_of_nothing = 0
 
-    def take(self, item: PacketBatch | Unreachables) -> None:
-        pieces = pieces_of(item) if isinstance(item, PacketBatch) else pieces_of_quotes(item)
-        for records in self._table.add(pieces):
+    def take(self, item: Item) -> None:
+        if isinstance(item, np.ndarray) and item.dtype == ROW:
+            self._store_rows(item.copy())
+            return
+        if isinstance(item, PacketBatch):
+            item = pieces_of(item)
+        elif isinstance(item, Unreachables):
+            item = pieces_of_quotes(item)
+        for records in self._table.add(item):
             self._close(records)
 
     def finish(self) -> FlowTable:
@@ -94,7 +106,9 @@ class _Assembly:
         self._store(records, outcome, direction)
 
     def _store(self, records: Records, outcome: NDArray[np.uint8], direction: NDArray[np.uint8]) -> None:
-        rows = rows_of(records, outcome, direction, data_both_ways(records))
+        self._store_rows(rows_of(records, outcome, direction, data_both_ways(records)))
+
+    def _store_rows(self, rows: Rows) -> None:
         if self._knowledge is not None:
             _name_tenants(rows, self._knowledge)
         self._rows.add(rows)

@@ -31,6 +31,7 @@ from netpol.flows.records import (
     SYNACK,
     Records,
     empty,
+    mixed,
 )
 from netpol.flows.views import ANSWERER, ASKER
 from netpol.model.flow import ICMP, ICMPV6, PORT_PROTOCOLS, SCTP, TCP
@@ -40,13 +41,6 @@ if TYPE_CHECKING:
 
 _TCP_FIN, _TCP_SYN, _TCP_RST, _TCP_ACK = 1, 2, 4, 16
 _OPENING: Final = np.uint16((SYN | SYNACK) << FROM_HIGH | SYN | SYNACK)
-_MULTIPLIERS: Final = (
-    0x9E3779B97F4A7C15,
-    0xC2B2AE3D27D4EB4F,
-    0xD6E8FEB86659FD93,
-    0xA0761D6478BD642F,
-    0xE7037ED1A0B428DB,
-)
 
 
 def _tcp_events(flags: int) -> int:
@@ -116,15 +110,7 @@ class _Ends:
             self.keys = [low_port | protocol, high_port.astype(np.uint64), low[:, 0], low[:, 1], high[:, 0], high[:, 1]]
 
     def hashes(self) -> NDArray[np.uint64]:
-        mixed: NDArray[np.uint64] = self.keys[0] * np.uint64(_MULTIPLIERS[0])
-        for key, multiplier in zip(self.keys[1:], _MULTIPLIERS[1:], strict=False):
-            mixed ^= mixed >> np.uint64(32)
-            mixed += key
-            mixed *= np.uint64(multiplier)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= np.uint64(_MULTIPLIERS[1])
-        mixed ^= mixed >> np.uint64(32)
-        return mixed
+        return mixed(self.keys)
 
     def fill(self, records: Records, rows: NDArray[np.intp]) -> None:
         keys = [key[rows] for key in self.keys]

@@ -66,6 +66,13 @@ RECORD: Final = np.dtype(
 Records = np.ndarray[tuple[int], np.dtype[np.void]]
 """A structured array of RECORD."""
 
+_MULTIPLIERS: Final = (
+    0x9E3779B97F4A7C15,
+    0xC2B2AE3D27D4EB4F,
+    0xD6E8FEB86659FD93,
+    0xA0761D6478BD642F,
+    0xE7037ED1A0B428DB,
+)
 _KEY: Final = ("low", "high", "low_port", "high_port", "protocol", "low_high", "high_high", "family")
 
 
@@ -76,6 +83,34 @@ def empty(count: int = 0) -> Records:
     records["anchor"] = LONG_AGO
     records["side"] = NO_CLIENT
     return records
+
+
+def mixed(keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """uint64[n]: one word of each 5-tuple, from two columns of words for IPv4, from six for IPv6."""
+    result: NDArray[np.uint64] = keys[0] * np.uint64(_MULTIPLIERS[0])
+    for key, multiplier in zip(keys[1:], _MULTIPLIERS[1:], strict=False):
+        result ^= result >> np.uint64(32)
+        result += key
+        result *= np.uint64(multiplier)
+    result ^= result >> np.uint64(29)
+    result *= np.uint64(_MULTIPLIERS[1])
+    result ^= result >> np.uint64(32)
+    return result
+
+
+def hashes(records: Records) -> NDArray[np.uint64]:
+    """uint64[n]: what `hash` of each record has to be, from its other fields."""
+    result = np.empty(len(records), np.uint64)
+    low_port, high_port = (records[name].astype(np.uint64) for name in ("low_port", "high_port"))
+    protocol = records["protocol"].astype(np.uint64) << np.uint64(48)
+    four = records["family"] == 4
+    sixteen = np.uint64(16)
+    low, high = records["low"][four], records["high"][four]
+    result[four] = mixed([low << sixteen | low_port[four] | protocol[four], high << sixteen | high_port[four]])
+    six = ~four
+    words = [records[name][six] for name in ("low_high", "low", "high_high", "high")]
+    result[six] = mixed([low_port[six] | protocol[six], high_port[six], *words])
+    return result
 
 
 def stacked(parts: Sequence[Records]) -> Records:

@@ -14,6 +14,7 @@ from netpol.model.outside import Grade
 from netpol.names.evidence import FORGOTTEN, HIDDEN_DNS, Evidence, door_of, judged
 from netpol.names.found import Asked, Found, Hidden
 from netpol.names.hidden import way_of_greeting, way_of_port
+from netpol.names.part import ASKED, NamesPart
 from netpol.names.recent import Recent
 from netpol.names.spans import Spans, distinct_names, spans_of
 from netpol.names.texts import NO_NAME, Texts
@@ -137,6 +138,56 @@ class Names:
         if number:
             self._counts[what] = self._counts.get(what, 0) + number
 
+    def take_part(self, part: NamesPart) -> None:
+        """What another table held: as if the packets behind it had been read here.
+
+        A message that several observers saw is counted by each of them, because only who reads the packets can tell.
+        """
+        numbers = np.array([self._texts.number_of_host_name(name.encode()) for name in part.names], np.int64)
+        for rows, store in ((part.leases, self._leases), (part.greetings, self._greetings)):
+            named = rows["name"] != NO_NAME
+            number = np.full(len(rows), NO_NAME, np.int64)
+            number[named] = numbers[rows["name"][named]]
+            columns = {each: rows[each] for each in ("first", "last", "client", "server", "door", "count")}
+            self._let_go(store.add(spans_of(name=number, **columns)))
+        self._leases.forgotten += part.forgotten[0]
+        self._greetings.forgotten += part.forgotten[1]
+        for (high, low), counts in zip(part.asked["client"].tolist(), part.asked["counts"].tolist(), strict=True):
+            for index, count in enumerate(counts):
+                if count:
+                    self._count_client((high, low), index, count)
+        for client, server, protocol, way in part.hidden:
+            self._hide(client, server, protocol, way)
+        for what, count in part.counts.items():
+            self.count(what, count)
+        self._texts.rejected.merge(part.rejected, part.samples)
+
+    def part(self) -> NamesPart:
+        """All that this table holds, for `take_part` of another."""
+        numbers = [number for number in distinct_names(self._leases, self._greetings).tolist() if number != NO_NAME]
+        place = np.array(numbers, np.int64)
+
+        def renumbered(store: Spans) -> Rows:
+            rows = store.rows().copy()
+            named = rows["name"] != NO_NAME
+            rows["name"][named] = np.searchsorted(place, rows["name"][named])
+            return rows
+
+        asked = np.zeros(len(self._asked), ASKED)
+        asked["client"] = np.array(sorted(self._asked), np.uint64).reshape(-1, 2)
+        asked["counts"] = np.array([self._asked[client] for client in sorted(self._asked)], np.uint64).reshape(-1, 5)
+        return NamesPart(
+            names=tuple(self._texts.name(number) for number in numbers),
+            leases=renumbered(self._leases),
+            greetings=renumbered(self._greetings),
+            asked=asked,
+            hidden=tuple(sorted(self._hidden)),
+            counts=dict(sorted(self._counts.items())),
+            rejected=self._texts.rejected.count,
+            samples=tuple(self._texts.rejected.least),
+            forgotten=(self._leases.forgotten, self._greetings.forgotten),
+        )
+
     # What they mean
 
     def towards(  # noqa: PLR0913, PLR0917 - what tells connections apart
@@ -250,13 +301,16 @@ class Names:
         if not len(clients):
             return
         for client, index, count in _tallied(clients, what):
-            its = self._asked.get(client)
-            if its is None:
-                if len(self._asked) >= self._limits.clients:
-                    self.count("DNS messages of clients beyond those that are counted one by one", count)
-                    continue
-                its = self._asked[client] = [0] * (len(AnswerOutcome) + 1)
-            its[index] += count
+            self._count_client(client, index, count)
+
+    def _count_client(self, client: tuple[int, int], index: int, count: int) -> None:
+        its = self._asked.get(client)
+        if its is None:
+            if len(self._asked) >= self._limits.clients:
+                self.count("DNS messages of clients beyond those that are counted one by one", count)
+                return
+            its = self._asked[client] = [0] * (len(AnswerOutcome) + 1)
+        its[index] += count
 
     def _hide(self, client: tuple[int, int], server: tuple[int, int], protocol: int, way: str) -> None:
         pair = (client, server, protocol, way)

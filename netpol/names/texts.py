@@ -41,7 +41,15 @@ class NoNames:
 
     def add(self, raw: bytes, times: int) -> None:
         """Counts a name, as it is written with dots between its labels."""
+        self.merge(times, (raw,))
+
+    def merge(self, times: int, raws: Iterable[bytes]) -> None:
+        """Counts so many names, of which a few are these."""
         self.count += times
+        for raw in raws:
+            self._keep(raw)
+
+    def _keep(self, raw: bytes) -> None:
         if (len(self.least) < SAMPLES or raw < self.least[-1]) and raw not in self.least:
             self.least = sorted([*self.least, raw])[:SAMPLES]
 
