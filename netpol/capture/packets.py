@@ -123,6 +123,8 @@ class Tally:
             Everything before that place was used. At most NAMED_PLACES messages.
         damaged_captures: How many there were.
         malformed_captures: Those of them that hold something that no capture can hold, rather than just end too early.
+        size: Bytes of all captures, None where that is not known.
+        consumed: Bytes of them that were read so far.
     """
 
     packets: int = 0
@@ -136,6 +138,8 @@ class Tally:
     damaged: list[str] = field(default_factory=list)
     damaged_captures: int = 0
     malformed_captures: int = 0
+    size: int | None = None
+    consumed: int = 0
 
     def drop(self, reason: str, count: int) -> None:
         """Counts `count` packets that are not in any batch."""

@@ -54,6 +54,8 @@ def read_packets(
     """
     limits = limits or Limits()
     streams = _first_seen(_captures(find_inputs(paths), tally), limits)
+    sizes = [stream.where.size for stream in streams]
+    tally.size = None if None in sizes else sum(size or 0 for size in sizes)
     if len(streams) == 1:
         for _, items in streams[0].batches(tally, lambda: limits.block, limits, names):
             yield from (item.batch for item in items)
@@ -108,7 +110,9 @@ class _Stream:
             reader = NameReader(names)
         try:
             tally.captures += 1
+            before = 0
             for found in container_of(source, tally).records(source, block):
+                tally.consumed, before = tally.consumed + source.consumed - before, source.consumed
                 for begin in range(0, len(found), limits.rows):
                     records = found.rows(begin, begin + limits.rows) if len(found) > limits.rows else found
                     yield records.time, decode(records, fragments, tally, reader)

@@ -82,6 +82,11 @@ class Source(Protocol):
 
     place: str
 
+    @property
+    def consumed(self) -> int:
+        """Bytes of the file, compressed as they may be, that were read so far; 0 where that is not known."""
+        ...
+
     def advance(self, start: int, size: int) -> Window:
         """Moves the window to index `start` of the last one, so that it holds `size` bytes, or all that is left.
 

@@ -61,6 +61,7 @@ class MappedFile:
         self._offset = 0
         self._dropped = 0
         self._mapped = 0
+        self.consumed = 0
 
     def advance(self, start: int, size: int) -> Window:
         """The next window; the last one is a copy, because nothing may be fetched behind the end of the file."""
@@ -70,7 +71,7 @@ class MappedFile:
             self._size = max(begin, os.fstat(self._file.fileno()).st_size)
             broken = "the file became shorter while it was read"
         self._give_back(begin)
-        stop = min(begin + size, self._size)
+        stop = self.consumed = min(begin + size, self._size)
         if self._size - stop >= PAD:
             self._offset = 0
             self._fault_in(begin, stop)
@@ -102,14 +103,20 @@ class MappedFile:
 class Stream:
     """A stream seen through one buffer that is used again and again."""
 
-    def __init__(self, place: str, reader: Reader) -> None:
+    def __init__(self, place: str, reader: Reader, file: BinaryIO | None = None) -> None:
         self.place = place
         self._reader = reader
+        self._file = file
         self._data: Bytes = np.zeros(PAD, np.uint8)
         self._stop = 0
         self._offset = 0
         self._ended = False
         self._broken = ""
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of the file behind it that were read so far, 0 for a pipe."""
+        return self._file.tell() if self._file is not None and not self._file.closed else 0
 
     def advance(self, start: int, size: int) -> Window:
         """Moves what is left to the front and fills the rest."""
@@ -162,6 +169,11 @@ class Input:
         """It can be opened a second time."""
         return self.path is not None and self.path.is_file()
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, None where that is not known: of a pipe."""
+        return self.path.stat().st_size if self.again and self.path is not None else None
+
     def open(self) -> Source:
         """The (uncompressed) bytes.
 
@@ -181,7 +193,7 @@ class Input:
                 return MappedFile(self.place, cast("BinaryIO", file), size)
         except OSError as error:
             raise _unreadable(self.place, error) from error
-        return Stream(self.place, reader)
+        return Stream(self.place, reader, cast("BinaryIO", file) if self.again else None)
 
 
 def find_inputs(paths: Sequence[Path | Literal["-"]]) -> list[Input]:

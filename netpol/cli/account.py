@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from netpol.cli.account_print import print_account
 from netpol.cli.existing_account import existing_figures, existing_lines
 from netpol.cli.guard import threat_lines
 from netpol.cli.text import plain
@@ -17,8 +18,13 @@ SHOWN = 10
 _WIDTH = 16
 
 
-def account_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+def write_account(summary: Mapping[str, Any], stream: IO[str]) -> None:
     """The summary for a person, the most important first: threats, then what is closed because nothing was seen."""
+    figures = [(name, plain(text)) for name, text in _figures(summary)]
+    print_account(_remark_lines(summary), figures, _WIDTH, stream)
+
+
+def _remark_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield from threat_lines(summary["threats"])
     silence = summary["closed_on_silence"]
     if silence:
@@ -34,8 +40,6 @@ def account_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     if differs:
         yield f"What {summary['dialect']['name']} says differently, {len(differs)} in all:"
         yield from _remarks(differs)
-    for name, text in _figures(summary):
-        yield f"{name:<{_WIDTH}}{plain(text)}"
 
 
 def _statements(statements: list[dict[str, Any]]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def learn(
 
     Existing policies that netpol did not write are never changed: what they keep open, and what could go, is told.
     """
-    from netpol.cli.account import account_lines
+    from netpol.cli.account import write_account
     from netpol.cli.learning import Wish, learned
     from netpol.cli.observe import ClusterChoice, refuse_shared_stdin, warn
     from netpol.cli.output import Leftovers, write_directory
@@ -173,6 +173,5 @@ def learn(
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")
-    for line in account_lines(result.summary):
-        sys.stderr.write(f"{line}\n")
+    write_account(result.summary, sys.stderr)
     raise typer.Exit(result.exit_code)

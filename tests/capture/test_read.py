@@ -278,3 +278,12 @@ def test_hundreds_of_captures_at_once_stay_small(tmp_path: Path, pcap_bytes: Wri
     tracemalloc.stop()
     assert tally.decoded == 150 * 300
     assert peak < 60_000_000
+
+
+def test_at_the_end_all_bytes_were_read() -> None:
+    shop = Path(__file__).parents[2] / "captures" / "shop"
+    tally = Tally()
+    for _ in read_packets([shop], tally):
+        assert tally.size is not None
+        assert 0 < tally.consumed <= tally.size
+    assert tally.consumed == tally.size == sum(path.stat().st_size for path in shop.iterdir())
