@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FIRST_EPHEMERAL_PORT = 32768
 """Where Linux begins to take clients' ports (`net.ipv4.ip_local_port_range`); IANA's dynamic range begins at 49152."""
 
-HANDSHAKE = frozenset({Direction.SYN, Direction.SYNACK})
-KNOWN = HANDSHAKE | {Direction.DECLARED, Direction.CONFIRMED}
+KNOWN = frozenset({Direction.SYN, Direction.SYNACK, Direction.TRACKED, Direction.DECLARED, Direction.CONFIRMED})
+"""What says well enough who opened a connection that its beginning need not have been seen."""
 
 Ends = tuple[tuple[LearnedEnd, int], ...]
 """Who served, and on which port: several where a Service's address was seen and the answering pod was not."""

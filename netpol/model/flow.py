@@ -47,17 +47,19 @@ class Direction(IntEnum):
     """A TCP SYN or an SCTP INIT."""
     SYNACK = 1
     """A SYN-ACK or INIT-ACK that the other side answered; the opening packet itself was not captured."""
-    DECLARED = 2
+    TRACKED = 2
+    """Whoever recorded it kept track of connections, and says who opened it: a flow log, or a table of connections."""
+    DECLARED = 3
     """Exactly one side's port is declared by a containerPort, a Service or an EndpointSlice."""
-    CONFIRMED = 3
+    CONFIRMED = 4
     """Another handshake in this data shows the same (address, port) as a server."""
-    FANIN = 4
+    FANIN = 5
     """One (address, port) met clearly more distinct peers than the other."""
-    REPLY = 5
+    REPLY = 6
     """UDP and ICMP: the first sender, whose message was answered."""
-    PORT = 6
+    PORT = 7
     """A well-known port broke a tie."""
-    UNKNOWN = 7
+    UNKNOWN = 8
     """Not known: reported, and never turned into a rule."""
 
     @property
