@@ -173,7 +173,7 @@ def assemble(packets: list[Packet]) -> dict[tuple[object, ...], tuple[int, ...]]
             met[each.packets[0].protocol, server].add(client)
     peers = {end: len(others) for end, others in met.items()}
     rows: dict[tuple[object, ...], tuple[int, ...]] = {}
-    strength = ["syn", "synack", "declared", "confirmed", "fanin", "reply", "port", "unknown"]
+    strength = ["syn", "synack", "tracked", "declared", "confirmed", "fanin", "reply", "port", "unknown"]
     for each, kind, evidence, one, other in judged:
         protocol = each.packets[0].protocol
         known, client, server = evidence, one, other
@@ -187,7 +187,7 @@ def assemble(packets: list[Packet]) -> dict[tuple[object, ...], tuple[int, ...]]
         two_way = len({packet.source for packet in each.packets if packet.payload}) == 2
         size = sum(packet.length for packet in each.packets)
         key = (client[0], server[0], protocol, port, kind)
-        old = rows.get(key, (0, 0, 0, times[0], times[0], 0, 7))
+        old = rows.get(key, (0, 0, 0, times[0], times[0], 0, len(strength)))
         rows[key] = (
             old[0] + 1,
             old[1] + len(times),
