@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from netpol.flows.assemble import assemble
-from netpol.model.flow import NO_TENANCY
+from netpol.model.flow import NO_TENANCY, Direction
 from tests.flows.columns import batch, quotes, rows
 from tests.flows.reference import ACK, FIN, RST, SECOND, SYN, TCP, UDP, End, Packet
 
@@ -222,7 +222,7 @@ def test_midstream_is_directed_by_a_declared_port() -> None:
     assert list(unknown) == [(1, 2, TCP, None, "midstream")]
     ((key, values),) = rows(assemble([batch([data])], knowledge=_Cluster((2, 40001)))).items()
     assert key == (1, 2, TCP, 40001, "midstream")
-    assert values[-1] == 2
+    assert Direction(values[-1]) is Direction.DECLARED
     both = _Cluster((2, 40001), (1, 40000))
     assert list(rows(assemble([batch([data])], knowledge=both))) == [(1, 2, TCP, None, "midstream")]
 
@@ -231,7 +231,7 @@ def test_a_later_handshake_confirms_a_server() -> None:
     pool = Packet(time=_START, source=(3, 41000), destination=(2, 40001), flags=ACK, payload=5)
     later = _handshake((1, 40000), (2, 40001), start=_START + SECOND, gap=500)
     found = rows(assemble([batch([pool, *later])]))
-    assert found[3, 2, TCP, 40001, "midstream"][-1] == 3
+    assert Direction(found[3, 2, TCP, 40001, "midstream"][-1]) is Direction.CONFIRMED
 
 
 def test_only_the_senders_port_declared_turns_an_answered_datagram_round() -> None:
