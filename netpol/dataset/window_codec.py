@@ -220,7 +220,7 @@ def _records(text: _Spans) -> Records:
     """
     records = empty(_counted(text))
     columns = text.columns
-    for flag in ("opened_high", "early"):
+    for flag in ("opened_high", "early", "tracked"):
         if columns.get(flag, b"").strip(b"\0\1"):
             raise ValueError(f"a {flag} that is neither true nor false")
     _filled(records, text, _COLUMNS)

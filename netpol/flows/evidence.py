@@ -102,7 +102,8 @@ def directions(
     result[asked] = Direction.SYN
     swap = np.zeros(len(records), np.bool_)
     if knowledge is not None:
-        _declared(records, result, swap, ports & ~syn & ~synack, knowledge)
+        _declared(records, result, swap, ports & ~syn & ~synack & ~records["tracked"], knowledge)
+    result[ports & records["tracked"]] = Direction.TRACKED
     result[synack] = Direction.SYNACK
     result[syn] = Direction.SYN
     return result, swap

@@ -60,6 +60,7 @@ RECORD: Final = np.dtype(
         ("side", np.uint8),
         ("opened_high", np.bool_),  # the high end sent the first packet
         ("early", np.bool_),  # closed because of a limit
+        ("tracked", np.bool_),  # whoever recorded it kept track of connections: `opened_high` tells who opened this one
     ]
 )
 
@@ -205,6 +206,8 @@ def _joined(rows: Records, starts: NDArray[np.intp], result: Records) -> Records
     result["events"] = np.bitwise_or.reduceat(rows["events"], starts)
     result["early"] = np.logical_or.reduceat(rows["early"], starts)
     _take_first(result, rows, starts, real, ("opened_high",))
+    if rows["tracked"].any():
+        _take_first(result, rows, starts, real & rows["tracked"], ("opened_high", "tracked"))
     _take_first(result, rows, starts, opened(rows), ("side", "client_isn"))
     _take_first(result, rows, starts, rows["syn"] != NEVER, ("syn",))
     _take_first(result, rows, starts, rows["synack"] != NEVER, ("synack", "server_isn"))

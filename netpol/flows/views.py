@@ -50,7 +50,7 @@ def client_first(records: Records, knowledge: Knowledge | None) -> Records:
     icmp = (records["protocol"] == ICMP) | (records["protocol"] == ICMPV6)
     swap = np.where(icmp, records["high_port"] == ASKER, swap)
     if knowledge is not None:
-        loose = np.flatnonzero(~opened(records))
+        loose = np.flatnonzero(~opened(records) & ~records["tracked"])
         low, high = (virtual_ends(records.take(loose), end, knowledge) for end in ("low", "high"))
         swap[loose[low & ~high]] = True
         swap[loose[high & ~low]] = False
@@ -138,6 +138,7 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
         ("first", np.minimum),
         ("last", np.maximum),
         ("early", np.logical_or),
+        ("tracked", np.logical_or),
     ):
         result[name] = reduction.reduceat(rows[name], starts)
     return result

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from netpol.flows.assemble import assemble
+from netpol.flows.pieces import pieces_of
+from netpol.flows.records import DATA, FROM_HIGH, SEEN
 from netpol.model.flow import NO_TENANCY, Direction
 from tests.flows.columns import batch, quotes, rows
 from tests.flows.reference import ACK, FIN, RST, SECOND, SYN, TCP, UDP, End, Packet
@@ -290,3 +292,28 @@ def test_rows_do_not_mix_two_owners_of_an_address() -> None:
     odd = _handshake(_CLIENT, _POD, start=_START + 301 * SECOND, gap=500, isn=8, answer=9)
     flows = list(assemble([batch(even + odd)], knowledge=_Cluster()))
     assert [(f.client_tenancy, f.server_tenancy, f.connections) for f in flows] == [(10, 20, 1), (11, 21, 1)]
+
+
+def _tracked(time: int, *, client_is_high: bool, events: int) -> Any:
+    """What a table of connections tells of one between 10.0.0.1:40000 and 10.0.0.2:80."""
+    piece = pieces_of(batch([Packet(time=time, source=(1, 40000), destination=(2, 80), flags=ACK, payload=1)]))
+    piece["tracked"], piece["opened_high"], piece["events"] = True, client_is_high, events
+    return piece
+
+
+def test_whoever_kept_track_of_connections_says_who_opened_it() -> None:
+    both = SEEN | DATA
+    for high in (False, True):
+        piece = _tracked(_START, client_is_high=high, events=both << FROM_HIGH | both)
+        ((key, values),) = rows(assemble([piece], knowledge=_Cluster((1, 40000)))).items()
+        assert key == ((2, 1, TCP, 40000, "midstream") if high else (1, 2, TCP, 80, "midstream"))
+        assert Direction(values[-1]) is Direction.TRACKED
+        assert values[-2]
+
+
+def test_a_packet_without_a_word_on_it_does_not_turn_a_tracked_connection_round() -> None:
+    stray = batch([Packet(time=_START, source=(2, 80), destination=(1, 40000), flags=ACK, payload=1)])
+    piece = _tracked(_START + 5, client_is_high=False, events=SEEN | DATA)
+    ((key, values),) = rows(assemble([stray, piece])).items()
+    assert key == (1, 2, TCP, 80, "midstream")
+    assert Direction(values[-1]) is Direction.TRACKED
