@@ -125,6 +125,7 @@ class Tally:
         malformed_captures: Those of them that hold something that no capture can hold, rather than just end too early.
         size: Bytes of all captures, None where that is not known.
         consumed: Bytes of them that were read so far.
+        missing: What recordings say is missing from them, other than packets: readable, to a count above 0.
     """
 
     packets: int = 0
@@ -140,6 +141,12 @@ class Tally:
     malformed_captures: int = 0
     size: int | None = None
     consumed: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
+
+    def miss(self, what: str, count: int) -> None:
+        """Counts what is missing other than packets."""
+        if count:
+            self.missing[what] = self.missing.get(what, 0) + count
 
     def drop(self, reason: str, count: int) -> None:
         """Counts `count` packets that are not in any batch."""

@@ -148,6 +148,8 @@ def warn_of_losses(tally: Tally) -> None:
         warn(f"{name}: no capture, passed over")
     if tally.passed_over_files > len(tally.passed_over):
         warn(f"{tally.passed_over_files - len(tally.passed_over)} more files that are no captures were passed over")
+    for what, count in tally.missing.items():
+        warn(f"{what}: {count:,}")
 
 
 def warn_of_unmatched(selector: LabelSelector | None, cluster: Cluster) -> None:

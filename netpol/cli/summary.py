@@ -152,6 +152,7 @@ def _packets(reading: Reading) -> dict[str, Any]:
         "lost": tally.lost,
         "captures": tally.captures,
         "damaged": list(tally.damaged),
+        "missing": dict(sorted(tally.missing.items())),
     }
 
 

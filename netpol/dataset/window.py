@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from netpol.flows.records import Records
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_RUN: Final = re.compile(r"[0-9a-f]{32}")
+RUN: Final = re.compile(r"[0-9a-f]{32}")
+"""A run, and nothing else."""
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+-]{1,64}")
 
 
@@ -74,10 +75,10 @@ class Window:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.observer):
             raise ValueError("the observer's name is no DNS name")
-        if not _RUN.fullmatch(self.run) or self.number < 0:
+        if not RUN.fullmatch(self.run) or not 0 <= self.number < 1 << 31:
             raise ValueError("run and number identify no window")
-        if not 0 <= self.begin <= self.end:
-            raise ValueError("it ends before it begins")
+        if not 0 <= self.begin <= self.end < 1 << 63:
+            raise ValueError("it ends before it begins, or after all time")
         if not _VERSION.fullmatch(self.version):
             raise ValueError("the version is no version")
 

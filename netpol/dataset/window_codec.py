@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 import zstandard
 
+from netpol.dataset.promises import check_records
 from netpol.dataset.window import Losses, Window
 from netpol.errors import InputError
-from netpol.flows.records import HIGH_CLIENT, NEVER, NO_CLIENT, RECORD, Records, empty, hashes
+from netpol.flows.records import RECORD, Records, empty, hashes
 from netpol.model.host_name import host_name
 from netpol.names.hidden import OVER_HTTPS, OVER_QUIC, OVER_TLS
 from netpol.names.part import ASKED, NamesPart
@@ -28,6 +29,7 @@ MOST_UNPACKED: Final = 256 << 20
 """Of a window, unpacked."""
 MOST_RECORDS: Final = 1 << 20
 """Partial connections, spans of each kind, and names in a window."""
+_MOST_COUNTED: Final = 1 << 50
 _LEVEL: Final = 3
 _COLUMNS: Final = tuple(name for name in RECORD.names or () if name != "hash")
 _SPAN_COLUMNS: Final = tuple(name for name in SPAN.names or () if name != "key")
@@ -176,6 +178,8 @@ def _window(text: _Window) -> Window:
     counts = (losses.kernel, losses.evicted, losses.windows, losses.records, text.packets, text.interfaces)
     if min(counts) < 0 or min(losses.undecodable.values(), default=0) < 0:
         raise ValueError("a count below 0")
+    if max(counts) > _MOST_COUNTED or max(losses.undecodable.values(), default=0) > _MOST_COUNTED:
+        raise ValueError("a count that no window can hold")
     return Window(
         observer=text.observer,
         run=text.run,
@@ -224,28 +228,7 @@ def _records(text: _Spans) -> Records:
         if columns.get(flag, b"").strip(b"\0\1"):
             raise ValueError(f"a {flag} that is neither true nor false")
     _filled(records, text, _COLUMNS)
-    four = records["family"] == 4
-    low = [records[name] for name in ("low_high", "low", "low_port")]
-    high = [records[name] for name in ("high_high", "high", "high_port")]
-    above = (low[0] > high[0]) | (
-        (low[0] == high[0]) & ((low[1] > high[1]) | ((low[1] == high[1]) & (low[2] > high[2])))
-    )
-    wide = four & ((low[0] | high[0] | (low[1] | high[1]) >> np.uint64(32)) != 0)
-    opened = records["side"] != NO_CLIENT
-    answered, asked = records["synack"] != NEVER, records["syn"] != NEVER
-    wrong = (
-        ((~four) & (records["family"] != 6), "an address family that is none"),
-        (above, "ends that are not in order"),
-        (wide, "an IPv4 address of more than 32 bits"),
-        ((records["side"] > NO_CLIENT), f"a side that is none of {HIGH_CLIENT - 1}, {HIGH_CLIENT} and {NO_CLIENT}"),
-        (opened != (answered | asked), "a client without a handshake, or a handshake without a client"),
-        ((records["first"] < 0) | (records["last"] < records["first"]), "a connection that ends before it begins"),
-        ((records["packets"] < 0) | (records["bytes"] < 0), "a count below 0"),
-        ((records["packets"] > 1 << 40) | (records["bytes"] > 1 << 50), "a count that no minute can hold"),
-    )
-    for rows, what in wrong:
-        if rows.any():
-            raise ValueError(what)
+    check_records(records)
     records["hash"] = hashes(records)
     return records
 

@@ -1,0 +1,79 @@
+"""What reading windows adds to a tally: what observers read, what they lost, and what is missing between windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from netpol.capture.packets import Tally
+    from netpol.dataset.reading import Placed
+    from netpol.dataset.window_rows import WindowRow
+    from netpol.errors import InputError
+
+MISSING: Final = "windows missing between others of the same observer"
+GIVEN_UP: Final = "windows given up by their observers, for want of room"
+RECORDS: Final = "partial connections in windows given up"
+EVICTED: Final = "partial connections that found no room in an observer's table"
+VANISHED: Final = "windows removed while they were read"
+
+
+class Account:
+    """Fills a tally; numbers of a run that nothing has are counted at the end."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._runs: dict[str, list[tuple[int, int]]] = {}
+        self._damaged: set[str] = set()
+
+    def window(self, row: WindowRow) -> None:
+        """Takes windows that are read."""
+        tally, losses = self._tally, row.losses
+        undecoded = sum(losses.undecodable.values())
+        tally.packets += max(row.packets, undecoded)
+        tally.decoded += max(row.packets, undecoded) - undecoded
+        for reason, count in losses.undecodable.items():
+            tally.drop(reason, count)
+        tally.lost += losses.kernel
+        tally.miss(EVICTED, losses.evicted)
+        tally.miss(GIVEN_UP, losses.windows)
+        tally.miss(RECORDS, losses.records)
+        spans = self._runs.setdefault(row.run, [])
+        begin, end = row.number, row.number + row.windows
+        if spans and spans[-1][1] == begin:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((begin, end))
+
+    def broken(self, files: Iterable[tuple[str, str]]) -> None:
+        """Takes files that cannot be read at all: nobody knows how many windows were in them."""
+        for place, what in files:
+            self._damage(place, f"{place}: {what}")
+
+    def damage(self, error: InputError, batch: Sequence[Placed]) -> None:
+        """Takes a file of which some windows cannot be read, which are counted as damaged once."""
+        place = error.where[0] if error.where else batch[0][1].name
+        self._damage(place, str(error))
+
+    def _damage(self, place: str, message: str) -> None:
+        if place not in self._damaged:
+            self._damaged.add(place)
+            self._tally.damage(message, malformed=True)
+
+    def vanished(self, identities: Collection[str]) -> None:
+        """Takes windows that were there when the reading began."""
+        self._tally.miss(VANISHED, len(identities))
+
+    def finish(self) -> None:
+        """Counts the gaps."""
+        self._tally.miss(MISSING, sum(_gaps(spans) for spans in self._runs.values()))
+
+
+def _gaps(spans: list[tuple[int, int]]) -> int:
+    missing, reached = 0, None
+    for begin, end in sorted(spans):
+        if reached is not None:
+            missing += max(0, begin - reached)
+        reached = end if reached is None else max(end, reached)
+    return missing

@@ -1,0 +1,151 @@
+"""Which windows a dataset holds, and in which of its files each is to be read: no window twice, whatever lies there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from netpol.dataset import layout, window_rows
+from netpol.dataset.engine import GoneError
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from netpol.dataset.engine import Engine
+    from netpol.dataset.layout import Note
+    from netpol.dataset.window_rows import WindowRow
+
+_ATTEMPTS: Final = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class File:
+    """One file of the table `windows`, and with it those of the other tables that have its name.
+
+    Attributes:
+        name: Without suffix.
+        rows: The windows in it that are to be read from it, and from no other.
+        ignored: Windows in it that are to be read elsewhere.
+    """
+
+    name: str
+    note: Note
+    rows: list[WindowRow]
+    ignored: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Hour:
+    """What there is of one hour.
+
+    Attributes:
+        hour: Hours since the Unix epoch.
+        raw: Files that hold windows as recorded, in the order of their names.
+        rollups: Files that hold windows added up.
+        replaced: Names of files whose content is in others.
+        broken: (path, what is wrong) of files that cannot be read.
+    """
+
+    hour: int
+    raw: list[File] = field(default_factory=list)
+    rollups: list[File] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    _recorded: set[tuple[str, int]] = field(default_factory=set)
+    _covered: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def take_rollup(self, file: File) -> bool:
+        """Takes a file of added up windows, unless one that was taken covers some of them."""
+        if any(self.is_covered(row) for row in file.rows):
+            return False
+        for row in file.rows:
+            self._covered.setdefault(row.run, []).append((row.number, row.number + row.windows))
+        self.rollups.append(file)
+        return True
+
+    def take_raw(self, file: File) -> None:
+        """Takes a file of windows, and leaves in it those that no file before it held."""
+        mine = []
+        for row in file.rows:
+            if (row.run, row.number) not in self._recorded:
+                self._recorded.add((row.run, row.number))
+                mine.append(row)
+        file.ignored = len(file.rows) - len(mine)
+        file.rows = mine
+        self.raw.append(file)
+
+    def is_covered(self, row: WindowRow) -> bool:
+        """Whether a rollup holds the windows, or some of them."""
+        return any(
+            begin < row.number + row.windows and row.number < end for begin, end in self._covered.get(row.run, ())
+        )
+
+    def has(self, row: WindowRow) -> bool:
+        """Whether the window is in here in whatever form."""
+        return (row.run, row.number) in self._recorded or self.is_covered(row)
+
+
+class Index:
+    """Reads the table `windows`; remembers files that it read, for they never change."""
+
+    def __init__(self, root: Path, engine: Engine) -> None:
+        self._root = root
+        self._engine = engine
+        self._known: dict[int, dict[str, tuple[Note, list[WindowRow]]]] = {}
+
+    def hour(self, hour: int) -> Hour:
+        """What there is of an hour, right now."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._hour(hour)
+            except GoneError:
+                continue
+        raise InputError(
+            "files vanish as fast as they are listed",
+            where=(str(self._root / layout.WINDOWS / layout.partition(hour)),),
+            remedy="Look for what deletes them",
+        )
+
+    def _hour(self, hour: int) -> Hour:
+        names = layout.files(self._root, layout.WINDOWS, hour)
+        known = {name: said for name, said in self._known.get(hour, {}).items() if name in set(names)}
+        result = Hour(hour=hour)
+        for name in names:
+            if name in known:
+                continue
+            try:
+                known[name] = self._read(layout.path(self._root, layout.WINDOWS, hour, name))
+            except InputError as error:
+                if "version" in error.what:
+                    raise
+                result.broken.append((": ".join(error.where), error.what))
+        self._known = {hour: known}
+        replaced = {old for note, _ in known.values() for old in note.replaces}
+        result.replaced = [name for name in names if name in replaced]
+        _divide(result, [(name, *known[name]) for name in names if name in known and name not in replaced])
+        return result
+
+    def _read(self, path: Path) -> tuple[Note, list[WindowRow]]:
+        said = self._engine.notes([path], layout.KEY)
+        note = layout.read_note(next(iter(said.values()), None), str(path))
+        columns = self._engine.read(f"SELECT {window_rows.SELECT} FROM files", {}, [path])  # noqa: S608 - constants
+        try:
+            return note, window_rows.rows_of(columns)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"holds {error}", where=(str(path),)) from error
+
+
+def _divide(hour: Hour, files: Sequence[tuple[str, Note, list[WindowRow]]]) -> None:
+    """Gives every window to the first file that holds it.
+
+    Of rollups that cover the same window, that with the most windows counts, and the others not at all.
+    """
+    rollups = [File(name=name, note=note, rows=list(rows)) for name, note, rows in files if note.rollup]
+    for file in sorted(rollups, key=lambda each: (-sum(row.windows for row in each.rows), each.name)):
+        if not hour.take_rollup(file):
+            hour.replaced.append(file.name)
+    for name, note, rows in files:
+        if not note.rollup:
+            hour.take_raw(File(name=name, note=note, rows=rows))
