@@ -1,0 +1,147 @@
+"""The hub as a whole: its folder, its threads, and what is answered to whom."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netpol.agent.hub.admission import SECOND, Admission
+from netpol.agent.hub.app import Condition, Front, Health, application
+from netpol.agent.hub.callers import Callers, Rights
+from netpol.agent.hub.durable import free_bytes
+from netpol.agent.hub.inbox import Inbox
+from netpol.agent.hub.intake import Intake
+from netpol.agent.hub.limits import Limits
+from netpol.agent.hub.lock import FolderLock
+from netpol.agent.hub.metrics import Metrics
+from netpol.agent.hub.serving import Door, listener, serve
+from netpol.agent.hub.state import State
+from netpol.agent.hub.tls import Certificate
+from netpol.agent.hub.tokens import TokenFile
+from netpol.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+    from netpol.agent.hub.callers import Reviewer
+    from netpol.agent.hub.logs import Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a hub is run.
+
+    Attributes:
+        folder: What it keeps; made where there is none.
+        host: Where it listens.
+        port: 0 for any.
+        certificate: PEM file of the certificate chain, and that of the key; None for plain HTTP.
+        token_file: Tokens of senders and readers.
+        reviewer: Asks the API server about service-account tokens.
+        rights: What their owners may.
+        keep_seconds: Of what is kept, how old it gets.
+        batch_seconds: How often windows are moved into the dataset.
+        limits: What is refused.
+    """
+
+    folder: Path
+    host: str
+    port: int
+    certificate: tuple[Path, Path] | None = None
+    token_file: Path | None = None
+    reviewer: Reviewer | None = None
+    rights: Rights = field(default_factory=lambda: Rights(frozenset(), frozenset()))
+    keep_seconds: int | None = None
+    batch_seconds: int = 5
+    limits: Limits = field(default_factory=Limits)
+
+
+def run(settings: Settings, log: Log) -> None:
+    """Runs the hub until it is told to end.
+
+    Raises:
+        UsageError: The folder or the address cannot be had.
+        InputError: A file cannot be used.
+    """
+    with ExitStack() as held:
+        _Hub(settings, log, held).run()
+
+
+class _Hub:
+    """What is open while it runs is closed by `held`, in the opposite order."""
+
+    def __init__(self, settings: Settings, log: Log, held: ExitStack) -> None:
+        self._settings, self._log, self._held = settings, log, held
+        # What can be wrong with options is found before anything is touched.
+        self._tokens = TokenFile(settings.token_file) if settings.token_file else None
+        self._certificate = Certificate(*settings.certificate) if settings.certificate else None
+        folder = settings.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot be made: {error.strerror}", where=(str(folder),), remedy="Give a folder that can be written"
+            ) from None
+        held.callback(FolderLock(folder).release)
+        self._listening = held.enter_context(listener(settings.host, settings.port))
+        self._state = State(folder / "state.sqlite")
+        held.callback(self._state.close)
+        self._inbox = Inbox(folder / "inbox")
+        keep = settings.keep_seconds
+        admission = Admission(self._state, settings.limits, None if keep is None else keep * SECOND)
+        self._intake = Intake(self._inbox, admission, log)
+        self._metrics = self._watched()
+
+    def _watched(self) -> Metrics:
+        metrics = Metrics()
+        metrics.watch("inbox_windows", "Windows that wait for the dataset", lambda: self._inbox.count)
+        metrics.watch("inbox_bytes", "Bytes of them", lambda: self._inbox.size)
+        metrics.watch("nodes", "Nodes that windows came from", self._state.node_count)
+        metrics.watch("disk_free_bytes", "Bytes that the disk has left", lambda: free_bytes(self._settings.folder))
+        return metrics
+
+    def run(self) -> None:
+        """Answers requests until it is told to end."""
+        self._intake.start()
+        self._held.callback(self._intake.stop)
+        serve(
+            self._application(),
+            Door(
+                self._listening,
+                self._certificate.context if self._certificate else None,
+                self._settings.limits.connections,
+            ),
+            started=self._say_started,
+            tick=self._tick,
+        )
+        self._log.say("stopping", waiting=self._inbox.count)
+
+    def _application(self) -> Starlette:
+        settings = self._settings
+        callers = Callers(tokens=self._tokens, reviewer=settings.reviewer, rights=settings.rights, log=self._log)
+        alive = Condition("intake", lambda: self._intake.is_alive)
+        front = Front(
+            callers=callers,
+            intake=self._intake,
+            limits=settings.limits,
+            metrics=self._metrics,
+            health=Health([alive], [alive, Condition("disk", self._intake.is_writable)]),
+        )
+        return application(front.routes(), self._metrics)
+
+    def _say_started(self) -> None:
+        host, port = self._listening.getsockname()[:2]
+        scheme = "https" if self._certificate else "http"
+        self._log.say(
+            "listening",
+            address=f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}",
+            folder=str(self._settings.folder),
+            waiting=self._inbox.count,
+        )
+
+    async def _tick(self) -> None:
+        if self._certificate is not None:
+            self._certificate.refresh(self._log)

@@ -1,0 +1,105 @@
+"""`netpol hub`: keeps what the agents of all nodes record."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from netpol.errors import UsageError
+from netpol.model.text import shown
+
+_PORT: Final = 8443
+
+
+def hub(
+    data: Annotated[
+        Path, typer.Option("-d", "--data", metavar="DIR", help="What it keeps: a dataset, read by any command.")
+    ],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where agents and readers reach it; [::]:8443 is everywhere.")
+    ] = f"127.0.0.1:{_PORT}",
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificate chain, PEM. Read again when it changes.", show_default=False),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, PEM.", show_default=False)] = None,
+    insecure_http: Annotated[
+        bool, typer.Option("--insecure-http", help="Without TLS on other addresses than loopback, too: tokens leak.")
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Tokens, one a line: `writer NODE TOKEN`, `writer * TOKEN` or `reader NAME TOKEN`. Read again when "
+            "it changes.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_seconds: Annotated[
+        int, typer.Option(min=1, max=3600, metavar="SECONDS", help="How often windows are moved into the dataset.")
+    ] = 5,
+    keep_free: Annotated[
+        str, typer.Option(metavar="SIZE", help="So much of the disk stays free: below, nothing more is taken.")
+    ] = "256MiB",
+) -> None:
+    """Keep what the agents of all nodes record, and give it to readers.
+
+    It takes windows from `netpol agent`, acknowledges what is durable on its disk, and keeps each once. Every command
+    that takes a CAPTURE reads its folder, or the hub itself as hub://HOST:PORT.
+    """
+    from netpol.agent.hub.hub import Settings, run
+    from netpol.agent.hub.limits import Limits
+    from netpol.agent.hub.logs import Log
+    from netpol.cli.amounts import size
+
+    host, port = _address(listen)
+    if token_file is None:
+        raise UsageError("nobody may send or read", remedy="Give --token-file")
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together", remedy="Give both")
+    certificate = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
+    if certificate is None and not insecure_http and not _is_loopback(host):
+        raise UsageError(
+            "without TLS, whoever sees a packet has the token in it",
+            where=("--listen", listen),
+            remedy="Give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure-http",
+        )
+    # Commands end before a search for cycles would pay; this one stays.
+    gc.enable()
+    settings = Settings(
+        folder=data,
+        host=host,
+        port=port,
+        certificate=certificate,
+        token_file=token_file,
+        batch_seconds=batch_seconds,
+        limits=Limits(reserve=size(keep_free, "--keep-free")),
+    )
+    run(settings, Log(sys.stderr))
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, where an IPv6 address stands in brackets.
+
+    Raises:
+        UsageError: It is none.
+    """
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    well_formed = colon and bare and (":" not in bare or host == f"[{bare}]")
+    if not (well_formed and port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 1 << 16):
+        raise UsageError(f"{shown(text)} is no address to listen on", remedy="Give HOST:PORT, as in [::]:8443")
+    return bare, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
