@@ -52,8 +52,28 @@ def read_packets(
         InputError: A path cannot be read, is no capture, or has no usable start. A capture that is cut off or damaged
             further on is used up to that place, and noted in `tally.damaged`.
     """
+    yield from read_inputs(find_inputs(paths), tally, limits, names=names)
+
+
+def read_inputs(
+    inputs: Sequence[Input],
+    tally: Tally,
+    limits: Limits | None = None,
+    *,
+    names: NameSink | None = None,
+    required: bool = True,
+) -> Iterator[PacketBatch | Unreachables]:
+    """The same for inputs that were found already.
+
+    Args:
+        inputs: What `find_inputs` found.
+        tally: As above.
+        limits: As above.
+        names: As above.
+        required: One of them at least has to be a capture.
+    """
     limits = limits or Limits()
-    streams = _first_seen(_captures(find_inputs(paths), tally), limits)
+    streams = _first_seen(_captures(inputs, tally, required=required), limits)
     sizes = [stream.where.size for stream in streams]
     tally.size = None if None in sizes else sum(size or 0 for size in sizes)
     if len(streams) == 1:
@@ -63,7 +83,7 @@ def read_packets(
     yield from _merge(streams, tally, limits, names)
 
 
-def _captures(inputs: Sequence[Input], tally: Tally) -> list[_Stream]:
+def _captures(inputs: Sequence[Input], tally: Tally, *, required: bool) -> list[_Stream]:
     """The inputs that are captures; files in folders that are none are passed over."""
     streams = []
     for each in inputs:
@@ -80,7 +100,7 @@ def _captures(inputs: Sequence[Input], tally: Tally) -> list[_Stream]:
         if not keep:
             source.close()
         streams.append(_Stream(each, source if keep else None))
-    if not streams:
+    if not streams and required:
         where = tuple(dict.fromkeys(str(each.path.parent) for each in inputs if each.path))[:1]
         raise InputError(
             "none of the files is a capture", where=where, remedy="Give pcap or pcapng files, plain, .gz or .zst"

@@ -158,11 +158,13 @@ class Input:
         place: What it is called in messages.
         path: The file, or None for standard input.
         named: It was named by the caller, not found in a folder.
+        opened: Its bytes, where they had to be looked at already and can be read once only.
     """
 
     place: str
     path: Path | None
     named: bool
+    opened: Source | None = None
 
     @property
     def again(self) -> bool:
@@ -180,6 +182,8 @@ class Input:
         Raises:
             InputError: The file cannot be opened.
         """
+        if self.opened is not None:
+            return self.opened
         if self.path is None:
             if sys.stdin.isatty():
                 raise InputError("standard input is a terminal", remedy="Pipe a capture into netpol, or name a file")

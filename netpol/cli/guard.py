@@ -21,12 +21,12 @@ from netpol.threats.sightings import Sightings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from netpol.capture.name_evidence import NameSink
     from netpol.cluster.timeline import Timeline
     from netpol.egress.sensitive import Use
     from netpol.graph.judge import Accepted
     from netpol.model.endpoint import ResolvedFlow
     from netpol.model.outside import Need
+    from netpol.names.part import NameTaker
     from netpol.names.table import Names
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.verdict import Way
@@ -73,7 +73,7 @@ class Guard:
         heard = Sightings(threats, names) if threats.has_names and names is not None else None
         return cls(threats, Screen(threats, names), heard, sensitive, names)
 
-    def sink(self, names: Names | None) -> NameSink | None:
+    def sink(self, names: Names | None) -> NameTaker | None:
         """What is to listen while the captures are read."""
         return self.heard or names
 

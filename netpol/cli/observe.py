@@ -14,13 +14,13 @@ from netpol.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from netpol.capture.name_evidence import NameSink
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
     from netpol.flows.table import FlowTable
     from netpol.model.endpoint import ResolvedFlow
     from netpol.model.inventory import Inventory
     from netpol.model.labels import LabelSelector
+    from netpol.names.part import NameTaker
 
 STDIN: Literal["-"] = "-"
 
@@ -113,7 +113,7 @@ def read_inventory(choice: ClusterChoice) -> Inventory:
     return inventory
 
 
-def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameSink | None = None) -> Reading:
+def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameTaker | None = None) -> Reading:
     """Reads all captures into one flow table.
 
     Args:
@@ -125,12 +125,12 @@ def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameSink | 
         InputError: A capture cannot be read.
     """
     from netpol.capture.packets import Tally
-    from netpol.capture.read import read_packets
+    from netpol.dataset.captures import read_captures
     from netpol.flows.assemble import assemble
 
     tally = Tally()
     with packet_progress(tally) as through:
-        packets = through(read_packets(paths_of(captures), tally, names=names))
+        packets = through(read_captures(paths_of(captures), tally, names=names))
         table = assemble(packets, knowledge=cluster.timeline if cluster else None)
     warn_of_losses(tally)
     for remark, count in table.notes.items():

@@ -22,6 +22,9 @@ ROW_GROUP: Final = 1 << 16
 Columns = dict[str, "NDArray[Any]"]
 
 
+_OPTIONS: Final = "union_by_name = true, hive_partitioning = false, file_row_number = true"
+
+
 class GoneError(Exception):
     """A file that was there is not any more: somebody compacted or pruned meanwhile."""
 
@@ -96,7 +99,7 @@ class Engine:
         import duckdb  # noqa: PLC0415 - half of netpol's start-up time
 
         listed = ", ".join(quoted(str(file)) for file in files)
-        text = query.replace("files", f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)", 1)
+        text = query.replace("files", f"read_parquet([{listed}], {_OPTIONS})", 1)
         try:
             found: Columns = self._connected().execute(text, dict(values)).fetchnumpy()
         except duckdb.Error as error:

@@ -18,7 +18,7 @@ from netpol.errors import InputError
 from netpol.flows.records import stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from netpol.capture.packets import Tally
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netpol.dataset.window import Window
     from netpol.flows.records import Records
     from netpol.flows.rows import Rows
-    from netpol.names.table import Names
+    from netpol.names.part import NameTaker
 
 
 class Dataset:
@@ -130,33 +130,49 @@ class Dataset:
         return len(fresh)
 
     def read(
-        self, since: int | None = None, until: int | None = None, *, names: Names | None = None, tally: Tally
+        self,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        tally: Tally,
+        names: NameTaker | None = None,
+        without: Callable[[WindowRow], bool] | None = None,
     ) -> Iterator[Records | Rows]:
         """What was recorded, in the order of time, for `netpol.flows.assemble`.
 
         Args:
             since: Windows that begin earlier are left out; nanoseconds since the Unix epoch.
             until: The same for those that begin then or later.
-            names: Takes what the windows say about names.
             tally: Counts what was read, what is missing, and files that cannot be read; complete when the iterator is
                 exhausted.
+            names: Takes what the windows say about names.
+            without: Says of a window that it is read elsewhere.
 
         Raises:
             InputError: A newer version of netpol wrote a file.
         """
         tally.captures += 1
         account = Account(tally)
+
+        def wanted(row: WindowRow) -> bool:
+            within = (since is None or row.begin >= since) and (until is None or row.begin < until)
+            return within and not (without and without(row))
+
         for hour in layout.hours(self.root, WINDOWS):
             if (since is None or (hour + 1) * layout.HOUR > since) and (until is None or hour * layout.HOUR < until):
-                yield from self._read_hour(hour, (since, until), names, account)
+                yield from self._read_hour(hour, wanted, names, account)
         account.finish()
 
+    def holds(self, row: WindowRow) -> bool:
+        """Whether a window is here, in whatever form."""
+        return self._index.hour(layout.hour_of(row.begin)).has(row)
+
     def _read_hour(
-        self, hour: int, span: tuple[int | None, int | None], names: Names | None, account: Account
+        self, hour: int, wanted: Callable[[WindowRow], bool], names: NameTaker | None, account: Account
     ) -> Iterator[Records]:
         found = self._index.hour(hour)
         account.broken(found.broken)
-        left = [each for each in in_order(found.raw) if _within(each[0], span)]
+        left = [each for each in in_order(found.raw) if wanted(each[0])]
         for row, _ in left:
             account.window(row)
         while left:
@@ -165,9 +181,9 @@ class Dataset:
                 parts = self._batch(hour, batch, names)
             except GoneError:
                 found = self._index.hour(hour)
-                wanted = {row.identity for row, _ in left}
-                left = [each for each in in_order(found.raw) if each[0].identity in wanted]
-                account.vanished(wanted - {row.identity for row, _ in left})
+                unread = {row.identity for row, _ in left}
+                left = [each for each in in_order(found.raw) if each[0].identity in unread]
+                account.vanished(unread - {row.identity for row, _ in left})
                 continue
             except InputError:
                 for one in _by_file(batch):
@@ -177,13 +193,15 @@ class Dataset:
                 yield parts
             left = left[len(batch) :]
 
-    def _batch(self, hour: int, batch: Sequence[Placed], names: Names | None) -> Records:
+    def _batch(self, hour: int, batch: Sequence[Placed], names: NameTaker | None) -> Records:
         records, _ = self._recorded.records(hour, batch)
         if names is not None:
             names.take_part(self._recorded.names(hour, batch))
         return records
 
-    def _rescued(self, hour: int, batch: Sequence[Placed], names: Names | None, account: Account) -> Iterator[Records]:
+    def _rescued(
+        self, hour: int, batch: Sequence[Placed], names: NameTaker | None, account: Account
+    ) -> Iterator[Records]:
         """What can be read of one file of which something cannot."""
         try:
             records, _ = self._recorded.records(hour, batch)
@@ -209,11 +227,6 @@ _PLACE = ", ".join(f'list_extract(${name}s, w) AS "{name}"' for name in ("window
 def _numbered(columns: Columns, counts: Sequence[int]) -> Columns:
     """With a column that says of which window each row is, from 1."""
     return {**columns, "w": np.repeat(np.arange(1, len(counts) + 1, dtype=np.int64), counts)}
-
-
-def _within(row: WindowRow, span: tuple[int | None, int | None]) -> bool:
-    since, until = span
-    return (since is None or row.begin >= since) and (until is None or row.begin < until)
 
 
 def _by_file(batch: Sequence[Placed]) -> list[list[Placed]]:

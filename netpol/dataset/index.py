@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout, window_rows
 from netpol.dataset.engine import GoneError
+from netpol.dataset.layout import NewerError
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -117,9 +118,9 @@ class Index:
                 continue
             try:
                 known[name] = self._read(layout.path(self._root, layout.WINDOWS, hour, name))
+            except NewerError:
+                raise
             except InputError as error:
-                if "version" in error.what:
-                    raise
                 result.broken.append((": ".join(error.where), error.what))
         self._known = {hour: known}
         replaced = {old for note, _ in known.values() for old in note.replaces}

@@ -34,6 +34,10 @@ _MOST_MARK: Final = 1 << 16
 _NEWER: Final = "Read it with that version of netpol, or a newer one"
 
 
+class NewerError(InputError):
+    """A newer version of netpol wrote it: what is in it cannot be told, so that nothing of it is used."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """What a file of the `windows` table says about all files of the same name.
@@ -97,7 +101,7 @@ def _check(said: dict[str, Any], place: str) -> None:
     if said["format"] != FORMAT or not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InputError("not a dataset of netpol", where=(place,))
     if version > VERSION:
-        raise InputError(
+        raise NewerError(
             f"a dataset of version {version}; this netpol reads up to version {VERSION}", where=(place,), remedy=_NEWER
         )
 

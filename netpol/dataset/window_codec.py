@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import zstandard
 
+from netpol.dataset.layout import NewerError
 from netpol.dataset.promises import check_records
 from netpol.dataset.window import Losses, Window
 from netpol.errors import InputError
@@ -139,8 +140,10 @@ def read_window(data: bytes | memoryview, place: str) -> Window:
         head = msgspec.msgpack.decode(raw, type=_Head)
         if head.format > FORMAT:
             by = f" by netpol {head.version[:_LONGEST_TEXT]}" if head.version else ""
-            _refuse(
-                place, f"a window of format {head.format}, written{by}", "Read it with that version, or a newer one"
+            raise NewerError(
+                f"a window of format {head.format}, written{by}",
+                where=(place,),
+                remedy="Read it with that version, or a newer one",
             )
         return _window(msgspec.msgpack.decode(raw, type=_Window))
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:

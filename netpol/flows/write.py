@@ -57,6 +57,7 @@ _PARQUET_TYPES: Final = {
     "port": "USMALLINT",
     **dict.fromkeys(("connections", "packets", "bytes"), "BIGINT"),
     **dict.fromkeys(("first_seen", "last_seen"), "TIMESTAMP"),
+    "two_way": "BOOLEAN",
 }
 _LINE: Final = (
     '{"client": "%s", "server": "%s", "protocol": "%s", "port": %s, "connections": %d, "packets": %d, "bytes": %d, '
@@ -97,17 +98,23 @@ def write_csv(flows: Iterable[NamedFlow], stream: IO[str], *, named: bool) -> No
 def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named: bool) -> None:
     """Apache Parquet, to a file or a binary stream; times are UTC timestamps of microseconds without a zone.
 
+    The columns are those of the table `flows` in a dataset (see `netpol.dataset`), from which it can be read again.
+
     Parquet is written from its end, so a stream gets a copy of a temporary file. The rows pass through a temporary
     CSV file, which is quicker than handing them over one by one, and bounded in memory.
     """
     import duckdb  # noqa: PLC0415 - half of netpol's start-up time, and only Parquet needs it
 
-    names = (*FIELDS, *NAMES) if named else FIELDS
+    names = (*FIELDS, "two_way", *NAMES) if named else (*FIELDS, "two_way")
     columns = ", ".join(f"'{name}': '{_PARQUET_TYPES[name]}'" for name in names)
     with tempfile.TemporaryDirectory(prefix="netpol-") as folder:
         rows, result = Path(folder, "flows.csv"), Path(folder, "flows.parquet")
         with rows.open("w", encoding="utf-8", newline="") as stream:
-            write_csv(flows, stream, named=named)
+            writer = csv.writer(stream)
+            writer.writerow(names)
+            for flow, source, destination in flows:
+                row = (*values(flow), flow.two_way)
+                writer.writerow((*row, source, destination) if named else row)
         options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": _PARQUET_MEMORY,
             "temp_directory": folder,

@@ -41,6 +41,11 @@ def door_of(protocol: int, port: int, traits: Trait = _NO_TRAITS) -> int:
     return int(traits) << _TRAITS_AT | protocol << 16 | port
 
 
+def traits_of(door: int) -> Trait:
+    """The traits of a greeting's door."""
+    return Trait(door >> _TRAITS_AT)
+
+
 @dataclass(slots=True)
 class _Voices:
     """What the greetings of one name were like."""
@@ -122,7 +127,7 @@ class Evidence:
         columns = (greetings[name].tolist() for name in ("name", "door", "first", "last", "count"))
         for name, door, begin, end, count in zip(*columns, strict=True):
             if door & _PORT_BITS == self.door and begin <= self.last and end >= self.first:
-                self._hear(name, Trait(door >> _TRAITS_AT), (begin, end), count)
+                self._hear(name, traits_of(door), (begin, end), count)
                 if any(since - CLOCKS <= end and until >= begin for since, until in its.get(name, ())):
                     self.agreed.add(name)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from netpol.capture.name_evidence import NameSink
 from netpol.names.spans import SPAN, Rows
 from netpol.names.texts import NO_NAME
 
@@ -53,3 +54,11 @@ class NamesPart:
             if len(rows) and not (rows["name"].min() >= NO_NAME and rows["name"].max() < len(self.names)):
                 msg = "a span refers to a name that is not there"
                 raise ValueError(msg)
+
+
+class NameTaker(NameSink, Protocol):
+    """Takes evidence about names from packets, and from whoever read packets elsewhere."""
+
+    def take_part(self, part: NamesPart) -> None:
+        """What another table held."""
+        ...

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from netpol.capture.name_evidence import Trait, unpacked
+from netpol.names.evidence import traits_of
 from netpol.names.texts import NO_NAME, Texts
 from netpol.names.wires import Wires, dotted, labels_of, numbers_of
 from netpol.threats.aliases import by_aliases
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from netpol.capture.name_evidence import Answers, Greeting, NameSink
+    from netpol.capture.name_evidence import Answers, Greeting
     from netpol.capture.views import Ints
     from netpol.model.flow import Address
     from netpol.model.host_name import HostName
+    from netpol.names.part import NamesPart, NameTaker
     from netpol.threats.lists import Match, Threats
 
 Way = Literal["DNS", "TLS", "HTTP"]
@@ -60,7 +62,7 @@ class Sightings:
         forgotten: Sightings that were not kept, because there were too many.
     """
 
-    def __init__(self, threats: Threats, sink: NameSink) -> None:
+    def __init__(self, threats: Threats, sink: NameTaker) -> None:
         self._threats = threats
         self._sink = sink
         self._texts = Texts()
@@ -118,6 +120,19 @@ class Sightings:
         """Passed on."""
         self._sink.count(what, number)
 
+    def take_part(self, part: NamesPart) -> None:
+        """What others heard: names that led somewhere, and greetings. What had no answer they do not tell."""
+        self._sink.take_part(part)
+        numbers = [self._texts.number_of_host_name(name.encode()) for name in part.names]
+        for rows, of_leases in ((part.leases, True), (part.greetings, False)):
+            for client, name, door, first, last, count in zip(
+                *(rows[column].tolist() for column in ("client", "name", "door", "first", "last", "count")), strict=True
+            ):
+                if name != NO_NAME and self._match(numbers[name]) is not None:
+                    way: Way = "DNS" if of_leases else "TLS" if Trait.TLS in traits_of(door) else "HTTP"
+                    self._enter(unpacked(*client), numbers[name], way, first, first if of_leases else last, count)
+        self._tidy()
+
     @property
     def found(self) -> tuple[Sighting, ...]:
         """All sightings, by client, name and way."""
@@ -129,18 +144,21 @@ class Sightings:
             self._matches[number] = self._threats.host(self._texts.name(number))
         return self._matches[number]
 
-    def _enter(self, client: Address, number: int, way: Way, time: int) -> None:
+    def _enter(  # noqa: PLR0913, PLR0917 - what a sighting is made of
+        self, client: Address, number: int, way: Way, time: int, last: int | None = None, count: int = 1
+    ) -> None:
         name, match = self._texts.name(number), self._matches[number]
         key = client, name, way
         known = self._found.get(key)
+        last = time if last is None else last
         if known is not None:
-            known.count += 1
-            known.first_seen, known.last_seen = min(known.first_seen, time), max(known.last_seen, time)
+            known.count += count
+            known.first_seen, known.last_seen = min(known.first_seen, time), max(known.last_seen, last)
         elif match is None or len(self._found) >= MOST:
             self.forgotten += 1
         else:
             self._found[key] = Sighting(
-                client=client, name=name, way=way, match=match, count=1, first_seen=time, last_seen=time
+                client=client, name=name, way=way, match=match, count=count, first_seen=time, last_seen=last
             )
 
     def _tidy(self) -> None:

@@ -1,0 +1,239 @@
+"""Whatever a command is given to read: packets, windows, datasets and flows, told apart by content, as one sequence."""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from netpol.capture.packets import PacketBatch, Unreachables
+from netpol.capture.read import read_inputs
+from netpol.capture.sources import find_inputs
+from netpol.dataset.account import Account
+from netpol.dataset.engine import Engine, GoneError
+from netpol.dataset.flow_rows import read_flows
+from netpol.dataset.folder import Dataset
+from netpol.dataset.layout import MARK, NewerError, read_mark
+from netpol.dataset.window_codec import MAGIC, MOST_BYTES, read_window
+from netpol.dataset.window_rows import WindowRow
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from netpol.capture.packets import Tally
+    from netpol.capture.records import Source
+    from netpol.capture.sources import Input
+    from netpol.flows.assemble import Item
+    from netpol.names.part import NameTaker
+
+_PARQUET: Final = b"PAR1"
+_HEAD: Final = 16
+_COPIED_AT_ONCE: Final = 1 << 20
+NO_FLOWS: Final = "rows of flows that cannot be used"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the time, in nanoseconds since the Unix epoch; None: without a bound.
+
+    Attributes:
+        since: The first that belongs to it.
+        until: The first behind it.
+    """
+
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(slots=True)
+class _Kinds:
+    """The inputs by what they are."""
+
+    packets: list[Input] = field(default_factory=list)
+    windows: list[Input] = field(default_factory=list)
+    tables: list[Input] = field(default_factory=list)
+    datasets: list[Path] = field(default_factory=list)
+
+
+def read_captures(
+    paths: Sequence[Path | Literal["-"]], tally: Tally, *, names: NameTaker | None = None, span: Span | None = None
+) -> Iterator[Item]:
+    """Everything that the paths hold, nearly in the order of time, for `netpol.flows.assemble`.
+
+    Besides what `netpol.capture.read` reads, these may be windows (`*.window`, as agents spool them), datasets
+    (folders with a `dataset.json`), and Parquet files of flows, as `netpol flows -o parquet` writes them.
+    Windows that are there more than once are read once.
+
+    Args:
+        paths: Files, folders, and `-` for standard input.
+        tally: Counts what was read; complete when the iterator is exhausted.
+        names: Takes what is said about names; complete when the iterator is exhausted.
+        span: Windows and rows of flows that begin outside are left out. Packets cannot be chosen so.
+
+    Raises:
+        InputError: A path cannot be read, or holds nothing that can be used.
+    """
+    span = span or Span()
+    kinds = _sorted(find_inputs(paths))
+    others = bool(kinds.windows or kinds.tables or kinds.datasets)
+    streams: list[Iterator[Item]] = []
+    if kinds.packets or not others:
+        streams.append(read_inputs(kinds.packets, tally, names=names, required=not others))
+    datasets = [Dataset.open(root) for root in kinds.datasets]
+    for at, dataset in enumerate(datasets):
+        before = datasets[:at]
+        streams.append(
+            dataset.read(
+                span.since,
+                span.until,
+                tally=tally,
+                names=names,
+                without=lambda row, before=before: any(each.holds(row) for each in before),  # type: ignore[misc]
+            )
+        )
+    if kinds.windows:
+        streams.append(_windows(kinds.windows, datasets, tally, names, span))
+    streams += [_flows(each, tally, span) for each in kinds.tables]
+    if len(streams) == 1:
+        yield from streams[0]
+        return
+    for item in heapq.merge(*streams, key=_begin):
+        tally.size = None  # it is known of packets alone
+        yield item
+
+
+def _begin(item: Item) -> int:
+    if isinstance(item, PacketBatch | Unreachables):
+        return int(item.time[0])
+    return int(item["first"].min())
+
+
+def _sorted(inputs: Iterable[Input]) -> _Kinds:
+    """Tells what each is by its first bytes; what lies in a dataset belongs to it."""
+    kinds = _Kinds()
+    rest = []
+    for each in inputs:
+        if each.path is not None and each.path.name == MARK and read_mark(each.path.parent):
+            kinds.datasets.append(each.path.parent)
+        else:
+            rest.append(each)
+    roots = set(kinds.datasets)
+    for each in rest:
+        if each.path is not None and not roots.isdisjoint(each.path.parents):
+            continue
+        each, head = _looked_at(each)  # noqa: PLW2901 - the same, opened
+        if head.startswith(MAGIC):
+            kinds.windows.append(each)
+        elif head.startswith(_PARQUET):
+            kinds.tables.append(each)
+        else:
+            kinds.packets.append(each)
+    return kinds
+
+
+def _looked_at(each: Input) -> tuple[Input, bytes]:
+    if each.path is None or not each.again:  # a pipe: what was read of it cannot be read again
+        source = each.open()
+        return replace(each, opened=source), _first_bytes(source)
+    with suppress(OSError), each.path.open("rb") as file:
+        return each, file.read(_HEAD)
+    return each, b""
+
+
+def _first_bytes(source: Source) -> bytes:
+    window = source.advance(0, 1 << 16)
+    return window.data[: min(window.stop, _HEAD)].tobytes()
+
+
+def _bytes(each: Input, most: int) -> bytes:
+    """The content, cut off behind `most` bytes."""
+    if each.opened is not None:
+        window = each.opened.advance(0, most)
+        return window.data[: min(window.stop, most)].tobytes()
+    try:
+        assert each.path is not None  # noqa: S101 - only standard input has none, and it is opened
+        with each.path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=(each.place,)) from error
+
+
+def _windows(
+    inputs: Sequence[Input], datasets: Sequence[Dataset], tally: Tally, names: NameTaker | None, span: Span
+) -> Iterator[Item]:
+    """Window files in the order of time: each is read twice, so that one is in memory at a time."""
+    tally.size = None
+    tally.captures += 1
+    account = Account(tally)
+    found: dict[str, tuple[WindowRow, Input]] = {}
+    for each in inputs:
+        try:
+            row = WindowRow.of(read_window(_bytes(each, MOST_BYTES + 1), each.place))
+        except NewerError:
+            raise
+        except InputError as error:
+            if len(inputs) == 1 and each.named:
+                raise
+            account.broken([(each.place, error.what)])
+            continue
+        wanted = (span.since is None or row.begin >= span.since) and (span.until is None or row.begin < span.until)
+        if wanted and not any(dataset.holds(row) for dataset in datasets):
+            found.setdefault(row.identity, (row, each))
+    for row, each in sorted(found.values(), key=lambda one: (one[0].begin, one[0].observer, one[0].run, one[0].number)):
+        try:
+            window = read_window(_bytes(each, MOST_BYTES + 1), each.place)
+        except InputError as error:
+            account.broken([(each.place, error.what)])
+            continue
+        account.window(row)
+        if names is not None:
+            names.take_part(window.names)
+        if len(window.records):
+            yield window.records
+    account.finish()
+
+
+def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
+    """Rows of a Parquet file."""
+    tally.size = None
+    tally.captures += 1
+    with tempfile.NamedTemporaryFile(prefix="netpol-", suffix=".parquet") as copy:
+        path = each.path
+        if each.opened is not None or path is None:
+            _copy(each.open(), Path(copy.name))
+            path = Path(copy.name)
+        try:
+            for rows, wrong in read_flows(Engine(), path):
+                chosen = rows.compress(
+                    (rows["last"] >= (span.since or 0)) & (rows["first"] < (span.until or np.iinfo(np.int64).max))
+                )
+                packets = int(chosen["packets"].sum())
+                tally.packets += packets + wrong
+                tally.decoded += packets
+                tally.drop(NO_FLOWS, wrong)
+                if len(chosen):
+                    yield chosen
+        except GoneError as error:
+            raise InputError("cannot be read: it is not there any more", where=(each.place,)) from error
+        except InputError as error:
+            if each.named:
+                raise
+            tally.damage(str(error), malformed=True)
+
+
+def _copy(source: Source, target: Path) -> None:
+    """Standard input as a file: Parquet is read from its end."""
+    with target.open("wb") as file:
+        start = 0
+        while True:
+            window = source.advance(start, _COPIED_AT_ONCE)
+            file.write(window.data[window.start : window.stop].tobytes())
+            if window.final:
+                return
+            start = window.stop
