@@ -12,6 +12,7 @@ from netpol.agent.hub.callers import Callers, Rights
 from netpol.agent.hub.durable import free_bytes
 from netpol.agent.hub.inbox import Inbox
 from netpol.agent.hub.intake import Intake
+from netpol.agent.hub.keeper import Keeper
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
 from netpol.agent.hub.metrics import Metrics
@@ -94,6 +95,15 @@ class _Hub:
         admission = Admission(self._state, settings.limits, None if keep is None else keep * SECOND)
         self._intake = Intake(self._inbox, admission, log)
         self._metrics = self._watched()
+        self._keeper = Keeper(
+            folder,
+            inbox=self._inbox,
+            intake=self._intake,
+            state=self._state,
+            metrics=self._metrics,
+            log=log,
+            pause=settings.batch_seconds,
+        )
 
     def _watched(self) -> Metrics:
         metrics = Metrics()
@@ -107,6 +117,8 @@ class _Hub:
         """Answers requests until it is told to end."""
         self._intake.start()
         self._held.callback(self._intake.stop)
+        self._keeper.start()
+        self._held.callback(self._keeper.stop)
         serve(
             self._application(),
             Door(
@@ -122,13 +134,16 @@ class _Hub:
     def _application(self) -> Starlette:
         settings = self._settings
         callers = Callers(tokens=self._tokens, reviewer=settings.reviewer, rights=settings.rights, log=self._log)
-        alive = Condition("intake", lambda: self._intake.is_alive)
+        alive = [
+            Condition("intake", lambda: self._intake.is_alive),
+            Condition("keeper", lambda: self._keeper.is_alive),
+        ]
         front = Front(
             callers=callers,
             intake=self._intake,
             limits=settings.limits,
             metrics=self._metrics,
-            health=Health([alive], [alive, Condition("disk", self._intake.is_writable)]),
+            health=Health(alive, [*alive, Condition("disk", self._intake.is_writable)]),
         )
         return application(front.routes(), self._metrics)
 

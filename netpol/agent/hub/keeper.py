@@ -1,0 +1,133 @@
+"""The hub's work behind the requests: windows from the inbox into the dataset, and the dataset kept in shape."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from netpol.agent.hub.state import Head
+from netpol.dataset.folder import Dataset
+from netpol.dataset.window_codec import read_window
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from netpol.agent.hub.inbox import Inbox, Waiting
+    from netpol.agent.hub.intake import Intake
+    from netpol.agent.hub.logs import Log
+    from netpol.agent.hub.metrics import Metrics
+    from netpol.agent.hub.state import State
+    from netpol.dataset.window import Window
+
+UNREADABLE: Final = "unreadable"
+"""Folder of windows that could be read when they came and cannot any more: the disk is damaged."""
+_RECORDS: Final = 1 << 19
+_WINDOWS: Final = 2000
+"""Partial connections, and windows, that are added at once."""
+_BEAT_SECONDS: Final = 1800.0
+"""A keeper that was not heard of for so long hangs."""
+
+
+class Keeper:
+    """One thread that works until it is stopped.
+
+    Args:
+        root: Of the dataset.
+        inbox: What waits.
+        intake: Makes known what waits, and knows when not to look.
+        state: Remembers windows.
+        metrics: Counted in.
+        log: Told what failed.
+        pause: Seconds between looks into the inbox.
+        clock: Seconds, from anywhere.
+    """
+
+    def __init__(  # noqa: PLR0913 - it joins all parts of the hub
+        self,
+        root: Path,
+        *,
+        inbox: Inbox,
+        intake: Intake,
+        state: State,
+        metrics: Metrics,
+        log: Log,
+        pause: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root, self._inbox, self._intake, self._state = root, inbox, intake, state
+        self._metrics, self._log, self._pause, self._clock = metrics, log, pause, clock
+        self._dataset = Dataset.create(root)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper")
+        self._beat = clock()
+
+    def start(self) -> None:
+        """Starts to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after what is being done."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works."""
+        return self._thread.is_alive() and self._clock() - self._beat < _BEAT_SECONDS
+
+    def _run(self) -> None:
+        while True:
+            self._beat = self._clock()
+            self._try("move", self._move)
+            if self._stop.wait(self._pause):
+                break
+
+    def _try(self, work: str, do: Callable[[], None]) -> None:
+        """Whatever fails is tried again the next time: nothing that was acknowledged is let go of before it is kept."""
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - a disk that is full, a dataset that is damaged: the hub goes on
+            self._metrics.failures.labels(work).inc()
+            self._log.failed(f"the dataset: {work} failed", error)
+
+    def _move(self) -> None:
+        for batch in self._batches():
+            if batch:
+                self._dataset.append(batch)
+                self._inbox.remove(window.identity for window in batch)
+                self._metrics.moved.inc(len(batch))
+            if self._stop.is_set():
+                return
+
+    def _batches(self) -> Iterator[Sequence[Window]]:
+        batch: list[Window] = []
+        records = 0
+        for waiting in self._inbox.waiting():
+            window = self._read(waiting)
+            if window is None:
+                continue
+            if batch and (records + len(window.records) > _RECORDS or len(batch) >= _WINDOWS):
+                yield batch
+                batch, records = [], 0
+            batch.append(window)
+            records += len(window.records)
+        yield batch
+
+    def _read(self, waiting: Waiting) -> Window | None:
+        """A window that waits; None where it cannot be read, and is put aside."""
+        try:
+            window = read_window(waiting.path.read_bytes(), waiting.path.name)
+        except InputError as error:
+            self._inbox.set_aside(waiting.identity, self._root / UNREADABLE)
+            self._metrics.unreadable.inc()
+            self._log.failed("a window that was acknowledged cannot be read any more", error, window=waiting.identity)
+            return None
+        if not self._state.knows(window.run, window.number):
+            # The hub ended, or failed, between writing it and remembering it. Nobody was told that it is here: its
+            # sender may send it again, and shall hear that it is.
+            with self._intake.lock:
+                self._state.record([Head.of(window, int(waiting.since * 1e9))])
+        return window
