@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from netpol.agent.hub.admission import SECOND, Admission
 from netpol.agent.hub.app import Condition, Front, Health, application
@@ -13,14 +15,17 @@ from netpol.agent.hub.durable import free_bytes
 from netpol.agent.hub.inbox import Inbox
 from netpol.agent.hub.intake import Intake
 from netpol.agent.hub.keeper import Keeper
+from netpol.agent.hub.library import Library
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
 from netpol.agent.hub.metrics import Metrics
+from netpol.agent.hub.report import node_report
 from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
 from netpol.agent.hub.tokens import TokenFile
 from netpol.errors import UsageError
+from netpol.flows.write import timestamp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +150,20 @@ class _Hub:
             metrics=self._metrics,
             health=Health(alive, [*alive, Condition("disk", self._intake.is_writable)]),
         )
-        return application(front.routes(), self._metrics)
+        library = Library(
+            settings.folder, callers=callers, limits=settings.limits, metrics=self._metrics, status=self._status
+        )
+        return application([*front.routes(), *library.routes()], self._metrics)
+
+    def _status(self) -> dict[str, Any]:
+        now = time.time_ns()
+        return {
+            "version": version("netpol-learn"),
+            "time": timestamp(now),
+            "waiting": {"windows": self._inbox.count, "bytes": self._inbox.size},
+            "disk_free": free_bytes(self._settings.folder),
+            "nodes": [node_report(node, now) for node in self._state.nodes()],
+        }
 
     def _say_started(self) -> None:
         host, port = self._listening.getsockname()[:2]
