@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from netpol.errors import ClusterError
 
@@ -19,7 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_CONNECTIONS: Final = 32
+"""Kept open between questions: one a kind that is watched."""
 _OFFLINE: Final = "Or give manifests with --cluster"
+
+
+class Opener(Protocol):
+    """Whoever can be asked: a `Connection`, or something around it."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    def open(self, target: str, timeout: tuple[float, float], body: bytes | None = None) -> Any:
+        """As `Connection.open`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +50,20 @@ class Connection:
     _configuration: Any
     _pool: Any
 
-    def open(self, target: str, timeout: tuple[float, float]) -> Any:
-        """Starts a GET of a path with query; the answer's body is read by the caller. Nothing is tried twice."""
+    def open(self, target: str, timeout: tuple[float, float], body: bytes | None = None) -> Any:
+        """Starts a GET of a path with query, or a POST of JSON; the caller reads the answer. Nothing is tried twice."""
         import urllib3  # noqa: PLC0415  # the client's own transport, as heavy as the client
 
         headers = {"Accept": "application/json", "User-Agent": "netpol"}
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         return self._pool.request(
-            "GET",
+            "GET" if body is None else "POST",
             self.name + target,
+            body=body,
             headers=headers,
             preload_content=False,
             decode_content=False,
@@ -85,6 +104,8 @@ def connect(context: str | None, kubeconfig: Path | None) -> Connection:
                 client_configuration=configuration,
                 persist_config=False,
             )
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        configuration.socket_options = _keep_alive()
         pool = rest.RESTClientObject(configuration).pool_manager
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
@@ -116,3 +137,16 @@ def translate(*place: str) -> Iterator[None]:
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         reason = ascii(" ".join(str(error).split())[:200])[1:-1]
         raise ClusterError(f"the connection broke: {reason}", where=place, remedy=f"Try again. {_OFFLINE}") from None
+
+
+def _keep_alive() -> list[tuple[int, int, int]]:
+    """Options that make a connection fail after a minute of silence from the other side, even while nothing is sent."""
+    from urllib3.connection import HTTPConnection  # noqa: PLC0415
+
+    wanted = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    known = [(getattr(socket, name), value) for name, value in wanted if hasattr(socket, name)]
+    return [
+        *HTTPConnection.default_socket_options,
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, name, value) for name, value in known),
+    ]

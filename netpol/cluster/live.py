@@ -6,16 +6,15 @@ go through the same readers as manifests do.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
 
-from netpol.cluster.access import connect, translate
+from netpol.cluster.access import connect
+from netpol.cluster.asking import ask, page_of
 from netpol.cluster.documents import Document
+from netpol.cluster.kinds import CONFIGS, KINDS, POLICY_KINDS, config_path
 from netpol.cluster.manifests import inventory_of
-from netpol.cluster.safe_json import read_json
 from netpol.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -23,76 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from netpol.cluster.access import Connection
+    from netpol.cluster.kinds import Kind
     from netpol.model.inventory import Inventory
 
 PAGE: Final = 500
 """Objects a page, as kubectl asks for them."""
-MAX_PAGE_BYTES: Final = 256 << 20
-"""A page larger than this is refused: the API server's own objects are 1.5 MB at most, typical ones 10 kB."""
 MAX_PAGES: Final = 10_000
-_CONNECT_SECONDS, _READ_SECONDS, _PAGE_SECONDS = 5.0, 30.0, 180.0
-_CHUNK: Final = 1 << 20
 _FORBIDDEN, _MISSING, _EXPIRED, _UNAUTHORIZED = 403, 404, 410, 401
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """One list to ask for.
-
-    Attributes:
-        prefix: The API group and version as it stands in paths.
-        needed: Nothing can be done without it; a missing optional kind is a warning.
-        expected: A server that does not serve it is worth a warning.
-    """
-
-    prefix: str
-    resource: str
-    kind: str
-    namespaced: bool = True
-    needed: bool = False
-    expected: bool = True
-
-    @property
-    def version(self) -> str:
-        return self.prefix.removeprefix("apis/").removeprefix("api/")
-
-    def path(self, namespace: str) -> str:
-        scope = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
-        return f"/{self.prefix}{scope}/{self.resource}"
-
-
-_KINDS: Final = (
-    _Kind("api/v1", "namespaces", "Namespace", namespaced=False),
-    _Kind("api/v1", "nodes", "Node", namespaced=False),
-    _Kind("api/v1", "pods", "Pod", needed=True),
-    _Kind("api/v1", "services", "Service"),
-    _Kind("apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
-    _Kind("apis/apps/v1", "replicasets", "ReplicaSet"),
-    _Kind("apis/apps/v1", "deployments", "Deployment"),
-    _Kind("apis/apps/v1", "statefulsets", "StatefulSet"),
-    _Kind("apis/apps/v1", "daemonsets", "DaemonSet"),
-    _Kind("api/v1", "replicationcontrollers", "ReplicationController"),
-    _Kind("apis/batch/v1", "jobs", "Job"),
-    _Kind("apis/batch/v1", "cronjobs", "CronJob"),
-    _Kind("apis/networking.k8s.io/v1", "ingresses", "Ingress", expected=False),
-    _Kind("apis/networking.k8s.io/v1", "servicecidrs", "ServiceCIDR", namespaced=False, expected=False),
-    _Kind("apis/crd.projectcalico.org/v1", "ippools", "IPPool", namespaced=False, expected=False),
-)
-_TIERS: Final = "apis/policy.networking.k8s.io"
-_POLICIES: Final = (
-    _Kind("apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
-    # Few clusters have any of these, and those that do have the older two or the newer one.
-    _Kind(f"{_TIERS}/v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", namespaced=False, expected=False),
-    _Kind(
-        f"{_TIERS}/v1alpha1",
-        "baselineadminnetworkpolicies",
-        "BaselineAdminNetworkPolicy",
-        namespaced=False,
-        expected=False,
-    ),
-    _Kind(f"{_TIERS}/v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", namespaced=False, expected=False),
-)
-_CONFIGS: Final = ("kubeadm-config", "kube-proxy", "cilium-config")
 
 
 @dataclass(slots=True)
@@ -157,7 +93,7 @@ def read_live_documents(
     connection = connect(context, kubeconfig)
     taken = reading.taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found: list[Document] = []
-    kinds = (*_KINDS, *(_POLICIES if policies else ()))
+    kinds = (*KINDS, *(POLICY_KINDS if policies else ()))
     for kind in kinds:
         path = kind.path(namespace or "")
         for index, item in enumerate(_list(connection, kind, path, reading)):
@@ -165,9 +101,9 @@ def read_live_documents(
             found.append(
                 Document(place, {"kind": kind.kind, "apiVersion": kind.version, **item}, (connection.name,), taken)
             )
-    for name in _CONFIGS:
-        path = f"/api/v1/namespaces/kube-system/configmaps/{name}"
-        status, body = _get(connection, path, {})
+    for name in CONFIGS:
+        path = config_path(name)
+        status, body = ask(connection, path, {})
         if status == 200 and isinstance(body, dict):  # who may not read it, or does not have it, has no ranges stated
             data = {"kind": "ConfigMap", "apiVersion": "v1", **body}
             found.append(Document((connection.name, path), data, (connection.name,), taken))
@@ -179,19 +115,19 @@ def read_live_documents(
         yield replace(document, scope=scope)
 
 
-def _list(connection: Connection, kind: _Kind, path: str, reading: LiveReading) -> list[dict[str, Any]]:
+def _list(connection: Connection, kind: Kind, path: str, reading: LiveReading) -> list[dict[str, Any]]:
     """All items of a list. Where its pages expired midway (410), once more in one piece, as client-go's pager does."""
     items: list[dict[str, Any]] = []
     query: dict[str, str] = {"limit": str(PAGE)}
     for _ in range(MAX_PAGES):
-        status, body = _get(connection, path, query)
+        status, body = ask(connection, path, query)
         if status == _EXPIRED and query:
             items, query = [], {}
             continue
         if status != 200:
             _refused(connection, kind, path, status, reading)
             return []
-        page, token = _page(connection, path, body)
+        page, token, _ = page_of(connection, path, body)
         items += page
         if not token:
             return items
@@ -203,20 +139,7 @@ def _list(connection: Connection, kind: _Kind, path: str, reading: LiveReading) 
     )
 
 
-def _page(connection: Connection, path: str, body: Any) -> tuple[list[dict[str, Any]], str]:
-    items = body.get("items") if isinstance(body, dict) else None
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    token = metadata.get("continue") if isinstance(metadata, dict) else None
-    is_list = isinstance(body, dict) and isinstance(body.get("kind"), str) and body["kind"].endswith("List")
-    items = [] if items is None and is_list else items
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _strange(connection, path)
-    if not (token is None or isinstance(token, str)):
-        raise _strange(connection, path)
-    return items, token or ""
-
-
-def _refused(connection: Connection, kind: _Kind, path: str, status: int, reading: LiveReading) -> None:
+def _refused(connection: Connection, kind: Kind, path: str, status: int, reading: LiveReading) -> None:
     where = (connection.name, path)
     if status == _UNAUTHORIZED:
         raise ClusterError(
@@ -231,46 +154,3 @@ def _refused(connection: Connection, kind: _Kind, path: str, status: int, readin
     if status == _FORBIDDEN or kind.expected:
         reading.missed.append(kind.resource)
         reading.warnings.append(f"{connection.name}: {what}: what they would tell is missing from the result")
-
-
-def _get(connection: Connection, path: str, query: dict[str, str]) -> tuple[int, Any]:
-    """The status and, if it is 200, the JSON value of one answer."""
-    target = f"{path}?{urlencode(query)}" if query else path
-    with translate(connection.name, path):
-        response = connection.open(target, (_CONNECT_SECONDS, _READ_SECONDS))
-        try:
-            if response.status != 200:
-                return response.status, None
-            content = _body(connection, path, response)
-        finally:
-            response.close()
-    try:
-        values = list(read_json(content))
-    except (InputError, UnicodeDecodeError):
-        raise _strange(connection, path) from None
-    if len(values) != 1:
-        raise _strange(connection, path)
-    return 200, values[0]
-
-
-def _body(connection: Connection, path: str, response: Any) -> bytes:
-    """The whole body, bounded in size and in time: a server that sends a byte now and then holds nobody up."""
-    deadline = time.monotonic() + _PAGE_SECONDS
-    content = bytearray()
-    while chunk := response.read1(_CHUNK):
-        content += chunk
-        if len(content) > MAX_PAGE_BYTES or time.monotonic() > deadline:
-            raise ClusterError(
-                "the answer is too large or too slow",
-                where=(connection.name, path),
-                remedy="Check what answers at this address",
-            )
-    return bytes(content)
-
-
-def _strange(connection: Connection, path: str) -> ClusterError:
-    return ClusterError(
-        "the answer is not a list of Kubernetes objects",
-        where=(connection.name, path),
-        remedy="Check what answers at this address",
-    )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from netpol.cluster import live
+from netpol.cluster import asking, live
 from netpol.cluster.live import LiveReading, load_live, read_live_documents
 from netpol.errors import ClusterError
 
@@ -221,7 +221,7 @@ class TestRefused:
         assert "the connection broke" in str(failure(server, lambda _path, _query: (0, b"")))
 
     def test_silence(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(live, "_READ_SECONDS", 0.05)
+        monkeypatch.setattr(asking, "_READ_SECONDS", 0.05)
         done = threading.Event()
 
         def answer(_path: str, _query: dict[str, str]) -> Answer:
@@ -234,7 +234,7 @@ class TestRefused:
             done.set()
 
     def test_too_much(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(live, "MAX_PAGE_BYTES", 1000)
+        monkeypatch.setattr(asking, "MAX_PAGE_BYTES", 1000)
         assert "too large or too slow" in str(failure(server, lambda _path, _query: (200, b" " * 2000)))
 
     def test_pages_without_end(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

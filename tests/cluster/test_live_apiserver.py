@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netpol.cluster import live
+from netpol.cluster import asking, live
 from netpol.cluster.live import LiveReading, load_live
 from netpol.errors import ClusterError
 from tests.cluster.control_plane import MERGE, Cluster
@@ -109,7 +109,7 @@ def test_a_cluster_is_read_in_pages(cluster: Cluster, monkeypatch: pytest.Monkey
 def test_pages_that_the_server_has_forgotten(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PAGE", 5)
     statuses: list[int] = []
-    get = live._get
+    get = asking.ask
 
     def compacting_get(connection: Any, path: str, query: dict[str, str]) -> tuple[int, Any]:
         if path == "/api/v1/pods" and "continue" in query and not statuses:
@@ -119,7 +119,7 @@ def test_pages_that_the_server_has_forgotten(cluster: Cluster, monkeypatch: pyte
             statuses.append(status)
         return status, body
 
-    monkeypatch.setattr(live, "_get", compacting_get)
+    monkeypatch.setattr(live, "ask", compacting_get)
     assert len(load_live(kubeconfig=cluster.kubeconfig("admin")).pods) == 12
     assert statuses == [410]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from netpol.cluster.collect import _READERS
 from netpol.cluster.documents import Document, documents_in, read_documents
-from netpol.cluster.live import _CONFIGS, _KINDS, _POLICIES
+from netpol.cluster.kinds import CONFIGS, KINDS, POLICY_KINDS
 from netpol.cluster.manifests import inventory_of, load
 from netpol.cluster.snapshot import START, snapshot_objects, snapshot_text
 from netpol.cluster.snapshot_fields import KEPT, KEPT_OF_CONFIGS
@@ -103,9 +103,9 @@ class TestReadsAsTheCluster:
         assert snapshot(found) == snapshot(at_once)
 
     def test_every_kind_that_is_asked_for_or_read_is_kept(self) -> None:
-        asked = {(kind.kind, kind.version.rpartition("/")[0]) for kind in (*_KINDS, *_POLICIES)}
+        asked = {(kind.kind, kind.version.rpartition("/")[0]) for kind in (*KINDS, *POLICY_KINDS)}
         assert asked | _READERS.keys() <= KEPT.keys() | {("ConfigMap", "")}
-        assert {name for _, name in KEPT_OF_CONFIGS} == set(_CONFIGS)
+        assert {name for _, name in KEPT_OF_CONFIGS} == set(CONFIGS)
 
     def test_the_readme_names_the_rights_that_it_takes(self) -> None:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,10 +118,10 @@ class TestReadsAsTheCluster:
             for group in rule["apiGroups"]
             for one in rule["resources"]
         ]
-        asked = [(kind.version.rpartition("/")[0], kind.resource) for kind in (*_KINDS, *_POLICIES)]
+        asked = [(kind.version.rpartition("/")[0], kind.resource) for kind in (*KINDS, *POLICY_KINDS)]
         assert sorted(listed) == sorted(asked)
         (config,) = [rule for rule in rules if rule["verbs"] != ["list"]]
-        names = {"resources": ["configmaps"], "resourceNames": list(_CONFIGS)}
+        names = {"resources": ["configmaps"], "resourceNames": list(CONFIGS)}
         assert config == {"verbs": ["get"], "apiGroups": [""], **names}
 
     def test_an_empty_selector_selects_everything(self) -> None:
