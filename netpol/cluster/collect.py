@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from netpol.cluster.fields import Fields, Object, parse_time
 from netpol.cluster.looks import Look, Sighting
@@ -26,12 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from netpol.cluster.documents import Document
+    from netpol.cluster.looks import Span
     from netpol.model.inventory import Node, Service
 
 T = TypeVar("T")
 
 _CLUSTER: Final = ""
 """In the place of a namespace for objects that have none."""
+
+
+class Seen(NamedTuple):
+    """Where and when an object was seen."""
+
+    look: Look
+    place: tuple[str, ...]
+    span: Span | None
 
 
 @dataclass(slots=True)
@@ -76,7 +85,7 @@ class Collection:
             # Something to create, not something that exists: nothing can be attributed to it.
             self.passed_over[f"{kind} (generateName)"] += 1
             return
-        read(self, Object.of(document.data), look, document.place)
+        read(self, Object.of(document.data), Seen(look, document.place, document.span))
 
     def _look(self, document: Document) -> Look:
         look = self.looks.get(document.look)
@@ -85,6 +94,7 @@ class Collection:
             if document.taken:
                 look.time, look.fixed = parse_time(document.taken), True
             look.scope = frozenset(filter(None, document.scope.split(",")))
+            look.began = parse_time(document.began) if document.began else None
             self.looks[document.look] = look
         return look
 
@@ -97,68 +107,72 @@ class Collection:
         elif isinstance(metadata, dict) and metadata.get("ownerReferences") and metadata.get("namespace"):
             self.owners.add(Object.of(document.data))
 
-    def add_pod(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
+    def add_pod(self, item: Object, seen: Seen) -> None:
         """Takes a Pod; the flags of the control plane's pods tell the cluster's ranges."""
-        self.pods.append(_sighting(item, look, place, read_pod(item, look)))
+        self.pods.append(_sighting(item, seen, read_pod(item, seen.look)))
         if item.namespace == "kube-system":
             read_flags(item, self.ranges)
 
-    def add_namespace(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
+    def add_namespace(self, item: Object, seen: Seen) -> None:
         """Takes a Namespace."""
-        look.saw(item.metadata.time("creationTimestamp"))
+        seen.look.saw(item.metadata.time("creationTimestamp"))
         name = item.metadata.name(namespace=True)
-        self.namespaces.append(Sighting(_CLUSTER, name, "", look, place, item.metadata.labels()))
+        self.namespaces.append(Sighting(_CLUSTER, name, "", seen.look, seen.place, item.metadata.labels(), seen.span))
 
-    def add_workload(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
+    def add_workload(self, item: Object, seen: Seen) -> None:
         """Takes a controller."""
-        look.saw(item.metadata.time("creationTimestamp"))
+        seen.look.saw(item.metadata.time("creationTimestamp"))
         self.owners.add(item)
         name, uid = f"{item.kind}/{item.object_name}", item.metadata.text("uid")
-        self.workloads.append(Sighting(item.namespace, name, uid, look, place, read_workload(item)))
+        self.workloads.append(
+            Sighting(item.namespace, name, uid, seen.look, seen.place, read_workload(item), seen.span)
+        )
 
-    def add_service(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
+    def add_service(self, item: Object, seen: Seen) -> None:
         """Takes a Service."""
-        look.saw(item.metadata.time("creationTimestamp"))
-        self.services.append(_sighting(item, look, place, read_service(item)))
+        seen.look.saw(item.metadata.time("creationTimestamp"))
+        self.services.append(_sighting(item, seen, read_service(item)))
 
-    def add_endpoints(self, item: Object, look: Look, _place: tuple[str, ...]) -> None:
+    def add_endpoints(self, item: Object, seen: Seen) -> None:
         """Takes an EndpointSlice or Endpoints object."""
-        look.saw(item.metadata.time("creationTimestamp"))
-        seen = read_endpoint_slice(item) if item.kind == "EndpointSlice" else read_endpoints(item)
-        if seen is None:
+        seen.look.saw(item.metadata.time("creationTimestamp"))
+        found = read_endpoint_slice(item) if item.kind == "EndpointSlice" else read_endpoints(item)
+        if found is None:
             self.passed_over["EndpointSlice (without a Service or addresses)"] += 1
         else:
-            self.endpoints.append(seen)
+            self.endpoints.append(found)
 
-    def add_ingress(self, item: Object, look: Look, _place: tuple[str, ...]) -> None:
+    def add_ingress(self, item: Object, seen: Seen) -> None:
         """Takes an Ingress: which Services it leads to."""
-        look.saw(item.metadata.time("creationTimestamp"))
+        seen.look.saw(item.metadata.time("creationTimestamp"))
         self.ingress_backends.update((item.namespace, name) for name in read_ingress(item))
 
-    def add_node(self, item: Object, look: Look, place: tuple[str, ...]) -> None:
+    def add_node(self, item: Object, seen: Seen) -> None:
         """Takes a Node."""
         uid = item.metadata.text("uid")
-        self.nodes.append(Sighting(_CLUSTER, item.object_name, uid, look, place, read_node(item, look)))
+        node = read_node(item, seen.look)
+        self.nodes.append(Sighting(_CLUSTER, item.object_name, uid, seen.look, seen.place, node, seen.span))
 
-    def add_config(self, item: Object, _look: Look, _place: tuple[str, ...]) -> None:
+    def add_config(self, item: Object, _seen: Seen) -> None:
         """Takes the cluster's ranges from a ConfigMap that states them."""
         if not read_config(item, self.ranges):
             self.passed_over[item.kind] += 1
 
-    def add_service_cidr(self, item: Object, _look: Look, _place: tuple[str, ...]) -> None:
+    def add_service_cidr(self, item: Object, _seen: Seen) -> None:
         """Takes a range of ClusterIPs."""
         read_service_cidr(item, self.ranges)
 
-    def add_ip_pool(self, item: Object, _look: Look, _place: tuple[str, ...]) -> None:
+    def add_ip_pool(self, item: Object, _seen: Seen) -> None:
         """Takes a range of pod addresses."""
         read_ip_pool(item, self.ranges)
 
 
-def _sighting(item: Object, look: Look, place: tuple[str, ...], value: T) -> Sighting[T]:
-    return Sighting(item.namespace, item.object_name, item.metadata.text("uid"), look, place, value)
+def _sighting(item: Object, seen: Seen, value: T) -> Sighting[T]:
+    uid = item.metadata.text("uid")
+    return Sighting(item.namespace, item.object_name, uid, seen.look, seen.place, value, seen.span)
 
 
-_READERS: Final[Mapping[tuple[str, str], Callable[[Collection, Object, Look, tuple[str, ...]], None]]] = {
+_READERS: Final[Mapping[tuple[str, str], Callable[[Collection, Object, Seen], None]]] = {
     ("Pod", ""): Collection.add_pod,
     ("Namespace", ""): Collection.add_namespace,
     ("Service", ""): Collection.add_service,

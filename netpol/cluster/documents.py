@@ -1,7 +1,7 @@
 """Kubernetes objects out of files, folders and standard input, whatever they were written in.
 
-Kinds of content are told by content: JSON when it starts with a brace or bracket, YAML otherwise. A List, or a typed
-list such as PodList, is unwrapped into its items.
+Kinds of content are told by content: JSON when it starts with a brace or bracket, a history of the cluster when it
+starts as SQLite databases do, YAML otherwise. A List, or a typed list such as PodList, is unwrapped into its items.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from netpol.cluster.json_list import JsonItems, read_json_list
 from netpol.cluster.safe_json import read_json
 from netpol.cluster.safe_yaml import MAX_DEPTH, read_yaml
+from netpol.cluster.spans import BEGAN_ANNOTATION, read_span
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from netpol.cluster.looks import Span
 
 MAX_BYTES: Final = 256 << 20
 """A file larger than this is refused: 10,000 pods as kubectl prints them are 60 MB."""
@@ -30,6 +34,10 @@ TAKEN_ANNOTATION: Final = "netpol/taken-at"
 """On the List that a netpol snapshot is: when it was taken (RFC 3339)."""
 SCOPE_ANNOTATION: Final = "netpol/namespaces"
 """On the same List: the namespaces that it holds completely, joined by commas; `*` for the whole cluster."""
+HISTORY_FILE: Final = "cluster.sqlite"
+"""How a file with the cluster's history is called in the hub's folder."""
+HISTORY_START: Final = b"SQLite format 3\x00"
+"""How such a file begins (SQLite file format, 1.3)."""
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _MARKS: Final = (
@@ -56,6 +64,8 @@ class Document:
             together.
         taken: When a netpol snapshot was taken, as it says itself (RFC 3339); empty for everything else.
         scope: What a netpol snapshot holds completely: `*` or namespaces joined by commas; empty for everything else.
+        began: From when on a history of the cluster shows what existed (RFC 3339); empty for everything else.
+        span: For how long a history knows the object to have been like this; None for everything else.
     """
 
     place: tuple[str, ...]
@@ -63,15 +73,18 @@ class Document:
     look: tuple[str, ...] = ()
     taken: str = ""
     scope: str = ""
+    began: str = ""
+    span: Span | None = None
 
 
-def read_documents(paths: Sequence[Path | Literal["-"]]) -> Iterator[Document]:
+def read_documents(paths: Sequence[Path | Literal["-"]], *, past: bool = False) -> Iterator[Document]:
     """The objects in `paths`, in the order given.
 
-    Folders are searched for `*.yaml`, `*.yml` and `*.json`, sorted by name.
+    Folders are searched for `*.yaml`, `*.yml`, `*.json` and `cluster.sqlite`, sorted by name.
 
     Args:
         paths: Files, folders, or `-` for standard input. A file that is named is read whatever its name.
+        past: Of histories take also what is gone, and earlier states of what is there; their spans tell it apart.
 
     Raises:
         InputError: A path cannot be read, is not text, not YAML or JSON, or holds something that is no object; `where`
@@ -79,14 +92,28 @@ def read_documents(paths: Sequence[Path | Literal["-"]]) -> Iterator[Document]:
     """
     if sum(path == "-" for path in paths) > 1:
         raise InputError("standard input is named twice", where=("-",), remedy="Name it once")
-    for path in paths:
-        if path == "-":
-            yield from _read("standard input", sys.stdin.buffer.read(MAX_BYTES + 1), named=True)
-        elif path.is_dir():
-            for file in _manifests(path):
-                yield from _read(str(file), _load(file), named=False)
-        else:
-            yield from _read(str(path), _load(path), named=True)
+    for document in chain.from_iterable(map(_at, paths)):
+        if past or document.span is None or document.span.present:
+            yield document
+
+
+def _at(path: Path | Literal["-"]) -> Iterator[Document]:
+    if path == "-":
+        yield from _read("standard input", sys.stdin.buffer.read(MAX_BYTES + 1), named=True)
+    elif path.is_dir():
+        for file in _manifests(path):
+            yield from _file(file, named=False)
+    else:
+        yield from _file(path, named=True)
+
+
+def _file(path: Path, *, named: bool) -> Iterator[Document]:
+    content = _load(path)
+    if not content.startswith(HISTORY_START):
+        return _read(str(path), content, named=named)
+    from netpol.cluster.history_read import history_documents  # noqa: PLC0415  # few need a database
+
+    return history_documents(path)
 
 
 def documents_in(name: str, content: bytes, *, named: bool) -> Iterator[Document]:
@@ -120,13 +147,15 @@ def _manifests(folder: Path) -> list[Path]:
         found.extend(
             file
             for name in sorted(names)
-            if name.lower().endswith(_SUFFIXES) and not name.startswith(".") and (file := Path(parent, name)).is_file()
+            if (name.lower().endswith(_SUFFIXES) or name == HISTORY_FILE)
+            and not name.startswith(".")
+            and (file := Path(parent, name)).is_file()
         )
         if len(found) > MAX_FILES:
             raise InputError(f"more than {MAX_FILES} manifests", where=(str(folder),), remedy="Name a smaller folder")
     if not found:
         raise InputError(
-            "the folder holds no *.yaml, *.yml or *.json file",
+            f"the folder holds no *.yaml, *.yml or *.json file, and no {HISTORY_FILE}",
             where=(str(folder),),
             remedy="Name the folder of the manifests",
         )
@@ -136,7 +165,9 @@ def _manifests(folder: Path) -> list[Path]:
 def _load(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+            start = stream.read(len(HISTORY_START))
+            # A database is read in place, however large.
+            return start if start == HISTORY_START else start + stream.read(MAX_BYTES + 1 - len(start))
     except OSError as error:
         raise InputError(
             f"cannot be read: {error.strerror}", where=(str(file),), remedy="Check the path and its permissions"
@@ -229,7 +260,7 @@ def _unwrap(document: Document, depth: int) -> Iterator[Document]:
         raise InputError(f"{kind!a} without a list", where=(*place, "items"), remedy="items must be a list of objects")
     if depth >= MAX_DEPTH:
         raise InputError("lists inside lists", where=place, remedy="Unwrap them")
-    taken, scope = _snapshot(document)
+    taken, scope, began = _snapshot(document)
     # A typed list of the API leaves kind and apiVersion of its items out: the list's own say it.
     item_kind = {"kind": kind.removesuffix("List"), "apiVersion": data.get("apiVersion")} if kind != "List" else {}
     look = (*document.look, *place[1:])
@@ -238,19 +269,30 @@ def _unwrap(document: Document, depth: int) -> Iterator[Document]:
         if not isinstance(item, dict):
             raise InputError("is not an object", where=where, remedy="items must be a list of objects")
         whole = item if not item_kind or "kind" in item else {**item_kind, **item}
-        inner = Document(where, whole, look, taken, scope)
+        span = _span(whole, where, taken) if began else None
+        inner = Document(where, whole, look, taken, scope, began, span)
         if _is_list(whole):
             yield from _unwrap(inner, depth + 1)
         else:
             yield inner
 
 
-def _snapshot(document: Document) -> tuple[str, str]:
+def _snapshot(document: Document) -> tuple[str, str, str]:
+    """When a list was taken, what it holds, and when it began if it is a history."""
     metadata = document.data.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     if not isinstance(annotations, dict):
-        return document.taken, document.scope
-    taken, scope = annotations.get(TAKEN_ANNOTATION, ""), annotations.get(SCOPE_ANNOTATION, "")
-    if not isinstance(taken, str) or not isinstance(scope, str):
+        return document.taken, document.scope, document.began
+    taken, scope, began = (annotations.get(name, "") for name in (TAKEN_ANNOTATION, SCOPE_ANNOTATION, BEGAN_ANNOTATION))
+    if not (isinstance(taken, str) and isinstance(scope, str) and isinstance(began, str)):
         raise InputError("is not text", where=(*document.place, "metadata.annotations"), remedy="Put it in quotes")
-    return taken, scope
+    return taken, scope, began
+
+
+def _span(item: dict[str, Any], place: tuple[str, ...], taken: str) -> Span:
+    metadata = item.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    try:
+        return read_span(annotations if isinstance(annotations, dict) else {}, taken)
+    except InputError as error:
+        raise error.inside(*place, "metadata.annotations") from None

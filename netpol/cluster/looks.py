@@ -8,6 +8,9 @@ An object that an earlier look shows and a later one does not is gone, but only 
 it: it is a netpol snapshot that holds the namespace, or it shows at least one other object of the same kind and
 namespace that the earlier look showed (so it is a second look at the same thing, not a list of something else). Such an
 object ended somewhere in between; it is kept until the later look, or until its successor at its address started.
+
+A history, written by one who watched, is a look too: at the time of its last word. What it shows need not have existed
+together; each state of each object has the span for which it is known to have held.
 """
 
 from __future__ import annotations
@@ -32,12 +35,14 @@ class Look:
         time: Nanoseconds since the epoch, None while timeless.
         fixed: The time was stated, not found.
         scope: Namespaces that it holds completely, `*` for all.
+        began: Nanoseconds since the epoch from which on a history would show what existed, None for other looks.
     """
 
     name: tuple[str, ...]
     time: int | None = None
     fixed: bool = False
     scope: frozenset[str] = frozenset()
+    began: int | None = None
 
     def saw(self, *times: int | None) -> None:
         """Takes note of times written in an object of this look."""
@@ -52,12 +57,29 @@ class Look:
         return "*" in self.scope or namespace in self.scope
 
 
+class Span(NamedTuple):
+    """For how long a history knows one state of an object to have held. All times are nanoseconds since the epoch.
+
+    Attributes:
+        since: When it was first known.
+        until: When it was last known: then the object changed or was gone, or the history ends.
+        gone: When the object was known to be gone; None while it exists, and where it changed.
+        present: It is the object's state where the history ends.
+    """
+
+    since: int
+    until: int
+    gone: int | None = None
+    present: bool = False
+
+
 class Sighting(NamedTuple, Generic[T]):
     """One object in one look.
 
     Attributes:
         uid: The API server's, empty where the manifest carries none.
         place: Where it was read, to break ties independently of the order of reading.
+        span: For how long it was seen like this, where the look is a history.
     """
 
     namespace: str
@@ -66,6 +88,12 @@ class Sighting(NamedTuple, Generic[T]):
     look: Look
     place: tuple[str, ...]
     value: T
+    span: Span | None = None
+
+    @property
+    def time(self) -> int | None:
+        """The last moment at which this was seen: nanoseconds since the epoch, None where that is timeless."""
+        return self.look.time if self.span is None else self.span.until
 
 
 class Life(NamedTuple, Generic[T]):
@@ -75,7 +103,8 @@ class Life(NamedTuple, Generic[T]):
         uid: The API server's, or `namespace/name`.
         values: What was seen of it, newest first.
         last_seen: Nanoseconds since the epoch of the last look that showed it, None where that is timeless.
-        gone: Nanoseconds since the epoch of the look that missed it, None where none did.
+        gone: Nanoseconds since the epoch of the look that missed it, None where none did; the same as `last_seen` where
+            a history saw it go.
     """
 
     uid: str
@@ -104,16 +133,16 @@ def lives(sightings: Iterable[Sighting[T]], looks: Iterable[Look]) -> list[Life[
         Life(
             uid=key[2],
             values=tuple([one.value for one in seen]),
-            last_seen=seen[0].look.time,
-            gone=_gone(key, seen[0], shown[key[0]]) if shown else None,
+            last_seen=seen[0].time,
+            gone=_gone(key, seen[0], shown.get(key[0], [])),
         )
         for key, seen in sorted(by_key.items(), key=itemgetter(0))
     ]
 
 
-def _newest_first(sighting: Sighting[T]) -> tuple[int, tuple[str, ...]]:
-    time = sighting.look.time
-    return (-time if time is not None else 2**63, sighting.place)
+def _newest_first(sighting: Sighting[T]) -> tuple[int, int, tuple[str, ...]]:
+    time, span = sighting.time, sighting.span
+    return (-time if time is not None else 2**63, -span.since if span is not None else 0, sighting.place)
 
 
 def _identify(sightings: Iterable[Sighting[T]]) -> dict[Key, list[Sighting[T]]]:
@@ -139,7 +168,7 @@ def _shown(by_key: dict[Key, list[Sighting[T]]], dated: list[Look]) -> dict[str,
     }
     for key, seen in by_key.items():
         for one in seen:
-            if one.look.time is not None:
+            if one.look.time is not None and (one.span is None or one.span.present):
                 found[key[0]].setdefault(one.look.name, (one.look, set()))[1].add(key)
     return {
         namespace: sorted(at.values(), key=lambda entry: (entry[0].time or 0, entry[0].name))
@@ -148,11 +177,11 @@ def _shown(by_key: dict[Key, list[Sighting[T]]], dated: list[Look]) -> dict[str,
 
 
 def _gone(key: Key, last: Sighting[T], looks: list[tuple[Look, set[Key]]]) -> int | None:
-    if last.look.time is None:
-        return None
+    if last.time is None or (last.span is not None and not last.span.present):
+        return last.span.gone if last.span is not None else None
     beside = next((keys for look, keys in looks if look.name == last.look.name), set())
     for look, keys in looks:
-        later = look.time is not None and look.time > last.look.time
+        later = look.time is not None and look.time > last.time
         if later and key not in keys and (look.holds(key[0]) or not keys.isdisjoint(beside)):
-            return look.time
+            return look.began if look.began is not None and look.began > last.time else look.time
     return None

@@ -47,7 +47,7 @@ def load(paths: Sequence[Path | Literal["-"]]) -> Inventory:
         InputError: Something cannot be read, or an object of a kind that is looked at has a malformed field; `where`
             has the file, document and field. Also where there is no object at all.
     """
-    documents = read_documents(paths)
+    documents = read_documents(paths, past=True)
     first = next(documents, None)
     if first is None:
         raise InputError(
@@ -114,7 +114,7 @@ def _until_successor(pod: Pod, last_seen: int, starts: dict[Address, list[int]])
 
 def _pod(life: Life[PodSeen], seen: Collection, notes: Counter[str]) -> Pod:
     pod = life.values[0] if len(life.values) == 1 else _put_together(life.values, notes)
-    if life.gone is not None and pod.ended is None:
+    if life.gone is not None and life.gone != life.last_seen and pod.ended is None:
         notes[VANISHED] += 1
     ends = [end for end in (pod.ended, life.gone) if end is not None]
     return Pod(
@@ -159,7 +159,7 @@ def _nodes(seen: Collection, notes: Counter[str]) -> list[Node]:
     known = {"", *(node.name for node in nodes)}
     hosts: dict[str, dict[Address, None]] = defaultdict(dict)
     untold = [sighting for sighting in seen.pods if sighting.value.node not in known]
-    for sighting in sorted(untold, key=lambda one: (one.look.time or 0, one.place)):
+    for sighting in sorted(untold, key=lambda one: (one.time or 0, one.place)):
         hosts[sighting.value.node].update(dict.fromkeys(sighting.value.host_addresses))
     for name in sorted(hosts):
         if hosts[name]:

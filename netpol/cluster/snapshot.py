@@ -37,13 +37,13 @@ def snapshot_objects(documents: Iterable[Document]) -> list[dict[str, Any]]:
     found = []
     for document in documents:
         try:
-            kept = _kept(document.data)
+            kept = kept_of(document.data)
         except InputError as error:
             raise error.inside(*document.place) from None
         if kept is not None:
             found.append(kept)
     # The text comes last, so that the order does not depend on that of the documents even where one is there twice.
-    found.sort(key=lambda item: (*_place(item), _line(item)))
+    found.sort(key=lambda item: (*_place(item), line_of(item)))
     return found
 
 
@@ -59,12 +59,17 @@ def snapshot_text(objects: Iterable[dict[str, Any]], taken: str, scope: str) -> 
     yield f'{START}{json.dumps(taken)},"{SCOPE_ANNOTATION}":{json.dumps(scope)}}}}},"items":['
     separator = "\n"
     for item in objects:
-        yield separator + _line(item)
+        yield separator + line_of(item)
         separator = ",\n"
     yield "\n]}\n"
 
 
-def _kept(data: dict[str, Any]) -> dict[str, Any] | None:
+def kept_of(data: dict[str, Any]) -> dict[str, Any] | None:
+    """What a snapshot keeps of one object; None for one of another kind, or without a name.
+
+    Raises:
+        InputError: A ConfigMap that states the cluster's ranges is not YAML.
+    """
     kind, version = data.get("kind"), data.get("apiVersion")
     metadata = data.get("metadata")
     if not isinstance(kind, str) or not isinstance(version, str) or not isinstance(metadata, dict):
@@ -89,6 +94,6 @@ def _place(item: dict[str, Any]) -> tuple[int, str, str, str]:
     return _ORDER[item["kind"], item["apiVersion"].rpartition("/")[0]], namespace, name, uid
 
 
-def _line(item: dict[str, Any]) -> str:
-    """ASCII, so that nothing in a name or label can act on a terminal or break a line."""
+def line_of(item: dict[str, Any]) -> str:
+    """An object's text: ASCII, so that nothing in a name or label can act on a terminal or break a line."""
     return json.dumps(item, sort_keys=True, separators=(",", ":"))
