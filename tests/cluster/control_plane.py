@@ -1,8 +1,12 @@
-"""A real control plane for tests: kube-apiserver and etcd, without controllers, schedulers or nodes."""
+"""A real control plane for tests: kube-apiserver and etcd, without controllers, schedulers or nodes.
+
+It makes service-account tokens (`Cluster.token`) and reviews them; no controller makes the accounts themselves.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -40,14 +44,36 @@ class Cluster:
     folder: Path
     url: str
     etcd: str
+    command: list[str]
+    server: subprocess.Popen[bytes] | None = None
+
+    def start_server(self) -> None:
+        """Starts the API server, which knows what etcd holds, and waits until it serves."""
+        with (self.folder / "apiserver.log").open("ab") as log:
+            self.server = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
+        wait_until_ready(self, self.server)
+
+    def stop_server(self, *, kill: bool = False) -> None:
+        """Ends the API server, and waits until it is gone."""
+        if self.server is not None:
+            stop(self.server, kill=kill)
+            self.server = None
 
     @property
     def authority(self) -> str:
         return str(self.folder / "certificates" / "apiserver.crt")
 
-    def kubeconfig(self, token: str, *, authority: str = "") -> Path:
-        cluster = {"server": self.url, "certificate-authority": authority or self.authority}
-        path = self.folder / f"kubeconfig-{token}-{bool(authority)}"
+    def kubeconfig(self, token: str, *, authority: str = "", server: str = "") -> Path:
+        """A kubeconfig for a token of `tokens.csv`, or of an account.
+
+        Args:
+            token: The token.
+            authority: The certificate that is trusted, by default the server's own.
+            server: Where to reach it, by default directly.
+        """
+        cluster = {"server": server or self.url, "certificate-authority": authority or self.authority}
+        name = hashlib.sha256(f"{token} {authority} {server}".encode()).hexdigest()[:16]
+        path = self.folder / f"kubeconfig-{name}"
         path.write_text(
             json.dumps(
                 {
@@ -70,6 +96,34 @@ class Cluster:
         request.add_header("Content-Type", kind)
         with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
             return json.loads(answer.read())
+
+    def token(self, namespace: str, account: str, audiences: list[str], *, pod: Any = None, seconds: int = 3600) -> str:
+        """A projected token of a service account that exists, as the kubelet asks for one (TokenRequest).
+
+        Args:
+            namespace: Of the account.
+            account: Its name.
+            audiences: For whom it is meant.
+            pod: The pod, as the server returned it, to bind it to.
+            seconds: Until it expires, 600 at least.
+        """
+        spec: dict[str, Any] = {"audiences": audiences, "expirationSeconds": seconds}
+        if pod is not None:
+            metadata = pod["metadata"]
+            bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+            spec["boundObjectRef"] = bound
+        made = self.call(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {"spec": spec})
+        return str(made["status"]["token"])
+
+    def allow(self, user: str, rules: list[dict[str, Any]]) -> None:
+        """Gives a user of `tokens.csv`, or an account by its full name, rights in the whole cluster; once a user."""
+        rbac = "/apis/rbac.authorization.k8s.io/v1"
+        name = user.replace(":", "-")
+        self.call(f"{rbac}/clusterroles", {"metadata": {"name": name}, "rules": rules})
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+        binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+        self.call(f"{rbac}/clusterrolebindings", binding)
 
     def wait_for(self, path: str) -> None:
         """Waits until a kind that was just defined is served."""
@@ -126,17 +180,17 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
     apiserver, etcd = find("kube-apiserver", "NETPOL_TEST_APISERVER"), find("etcd", "NETPOL_TEST_ETCD")
     openssl = find("openssl", "NETPOL_TEST_OPENSSL")
     client, peer, port = free_port(), free_port(), free_port()
-    cluster = Cluster(folder, f"https://127.0.0.1:{port}", f"http://127.0.0.1:{client}")
+    store_url = f"http://127.0.0.1:{client}"
     key = str(folder / "tokens.key")
     subprocess.run([openssl, "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     (folder / "tokens.csv").write_text(
-        "admin,admin,1,system:masters\nguest,guest,2\nreader,reader,3\nviewer,viewer,4\n"
+        "admin,admin,1,system:masters\nguest,guest,2\nreader,reader,3\nviewer,viewer,4\nwatcher,watcher,5\n"
     )
     etcd_command = [
         etcd,
         f"--data-dir={folder / 'etcd'}",
-        f"--listen-client-urls={cluster.etcd}",
-        f"--advertise-client-urls={cluster.etcd}",
+        f"--listen-client-urls={store_url}",
+        f"--advertise-client-urls={store_url}",
         f"--listen-peer-urls=http://127.0.0.1:{peer}",
         f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
         f"--initial-cluster=default=http://127.0.0.1:{peer}",
@@ -144,7 +198,7 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
     ]
     apiserver_command = [
         apiserver,
-        f"--etcd-servers={cluster.etcd}",
+        f"--etcd-servers={store_url}",
         "--bind-address=127.0.0.1",
         "--advertise-address=192.0.2.1",
         "--endpoint-reconciler-type=none",
@@ -158,18 +212,25 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
         "--authorization-mode=RBAC",
         "--disable-admission-plugins=ServiceAccount",
     ]
-    with (folder / "etcd.log").open("wb") as etcd_log, (folder / "apiserver.log").open("wb") as log:
-        store = subprocess.Popen(etcd_command, stdout=etcd_log, stderr=subprocess.STDOUT)
-        server = subprocess.Popen(apiserver_command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            wait_until_ready(cluster, server)
-            yield cluster
-        finally:
-            for process in (server, store):
-                process.terminate()
-            for process in (server, store):
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+    cluster = Cluster(folder, f"https://127.0.0.1:{port}", store_url, apiserver_command)
+    with (folder / "etcd.log").open("wb") as log:
+        store = subprocess.Popen(etcd_command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        cluster.start_server()
+        yield cluster
+    finally:
+        cluster.stop_server()
+        stop(store)
+
+
+def stop(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
+    """Ends a process; by force at once, or where it takes too long."""
+    if kill:
+        process.kill()
+    else:
+        process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
