@@ -68,7 +68,7 @@ class Attempt:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.source} > {self.destination} at {self.address} {self.protocol}/{self.port}"
+        return f"{self.where} > {self.destination} at {self.address} {self.protocol}/{self.port}"
 
 
 def never_made(truth: Sequence[Row]) -> list[Attempt]:
