@@ -123,6 +123,9 @@ class Tally:
             Everything before that place was used. At most NAMED_PLACES messages.
         damaged_captures: How many there were.
         malformed_captures: Those of them that hold something that no capture can hold, rather than just end too early.
+        broken: `file: line N: reason` of records of flow logs that cannot be read, the first NAMED_PLACES.
+        broken_records: How many there were; they are in `undecoded` too.
+        untold: What flow logs do not tell, by kind.
         size: Bytes of all captures, None where that is not known.
         consumed: Bytes of them that were read so far.
         missing: What recordings say is missing from them, other than packets: readable, to a count above 0.
@@ -139,6 +142,9 @@ class Tally:
     damaged: list[str] = field(default_factory=list)
     damaged_captures: int = 0
     malformed_captures: int = 0
+    broken: list[str] = field(default_factory=list)
+    broken_records: int = 0
+    untold: dict[str, tuple[str, ...]] = field(default_factory=dict)
     size: int | None = None
     consumed: int = 0
     missing: dict[str, int] = field(default_factory=dict)

@@ -226,6 +226,11 @@ def find_inputs(paths: Sequence[Path | Literal["-"]]) -> list[Input]:
     return list(found.values())
 
 
+def is_capture(head: bytes) -> bool:
+    """Whether a file that is not compressed begins as a capture does."""
+    return head[:4] in pcap.MAGICS or head[:4] == pcapng.MAGIC
+
+
 def container_of(source: Source, tally: Tally) -> Container:
     """The capture format of the bytes.
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STDIN: Literal["-"] = "-"
 
+_BROKEN_SHOWN = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterChoice:
@@ -144,6 +146,12 @@ def warn_of_losses(tally: Tally) -> None:
         warn(message)
     if tally.damaged_captures > len(tally.damaged):
         warn(f"{tally.damaged_captures - len(tally.damaged)} more captures were not read to their end")
+    for message in tally.broken[:_BROKEN_SHOWN]:
+        warn(message)
+    if tally.broken_records > _BROKEN_SHOWN:
+        warn(f"{tally.broken_records - _BROKEN_SHOWN:,} more records cannot be read")
+    for kind, untold in sorted(tally.untold.items()):
+        note(f"{kind} does not tell: {', '.join(untold)}")
     for name in tally.passed_over:
         warn(f"{name}: no capture, passed over")
     if tally.passed_over_files > len(tally.passed_over):

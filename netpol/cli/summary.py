@@ -153,6 +153,8 @@ def _packets(reading: Reading) -> dict[str, Any]:
         "captures": tally.captures,
         "damaged": list(tally.damaged),
         "missing": dict(sorted(tally.missing.items())),
+        "broken": list(tally.broken),
+        "untold": {kind: list(what) for kind, what in sorted(tally.untold.items())},
     }
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from netpol.capture.packets import PacketBatch, Unreachables
+from netpol.capture.packets import NAMED_PLACES, PacketBatch, Unreachables
 from netpol.capture.read import read_inputs
-from netpol.capture.sources import find_inputs
+from netpol.capture.sources import find_inputs, is_capture
 from netpol.dataset.account import Account
 from netpol.dataset.engine import Engine, GoneError
 from netpol.dataset.flow_rows import read_flows
@@ -22,6 +22,9 @@ from netpol.dataset.layout import MARK, NewerError, read_mark
 from netpol.dataset.window_codec import MAGIC, MOST_BYTES, read_window
 from netpol.dataset.window_rows import WindowRow
 from netpol.errors import InputError
+from netpol.sources.inputs import log_kind, opened
+from netpol.sources.read import read_log
+from netpol.sources.tally import LogTally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from netpol.capture.sources import Input
     from netpol.flows.assemble import Item
     from netpol.names.part import NameTaker
+    from netpol.sources.kinds import Kind
 
 _PARQUET: Final = b"PAR1"
 _HEAD: Final = 16
@@ -58,6 +62,7 @@ class _Kinds:
     packets: list[Input] = field(default_factory=list)
     windows: list[Input] = field(default_factory=list)
     tables: list[Input] = field(default_factory=list)
+    logs: list[tuple[Input, Kind]] = field(default_factory=list)
     datasets: list[Path] = field(default_factory=list)
 
 
@@ -67,21 +72,22 @@ def read_captures(
     """Everything that the paths hold, nearly in the order of time, for `netpol.flows.assemble`.
 
     Besides what `netpol.capture.read` reads, these may be windows (`*.window`, as agents spool them), datasets
-    (folders with a `dataset.json`), and Parquet files of flows, as `netpol flows -o parquet` writes them.
+    (folders with a `dataset.json`), Parquet files of flows, as `netpol flows -o parquet` writes them, and the flow logs
+    that `netpol.sources` reads.
     Windows that are there more than once are read once.
 
     Args:
         paths: Files, folders, and `-` for standard input.
         tally: Counts what was read; complete when the iterator is exhausted.
         names: Takes what is said about names; complete when the iterator is exhausted.
-        span: Windows and rows of flows that begin outside are left out. Packets cannot be chosen so.
+        span: Windows and rows of flows that begin outside are left out. Packets and logs cannot be chosen so.
 
     Raises:
         InputError: A path cannot be read, or holds nothing that can be used.
     """
     span = span or Span()
     kinds = _sorted(find_inputs(paths))
-    others = bool(kinds.windows or kinds.tables or kinds.datasets)
+    others = bool(kinds.windows or kinds.tables or kinds.datasets or kinds.logs)
     streams: list[Iterator[Item]] = []
     if kinds.packets or not others:
         streams.append(read_inputs(kinds.packets, tally, names=names, required=not others))
@@ -100,6 +106,7 @@ def read_captures(
     if kinds.windows:
         streams.append(_windows(kinds.windows, datasets, tally, names, span))
     streams += [_flows(each, tally, span) for each in kinds.tables]
+    streams += [_log(each, kind, tally, names) for each, kind in kinds.logs]
     if len(streams) == 1:
         yield from streams[0]
         return
@@ -132,6 +139,8 @@ def _sorted(inputs: Iterable[Input]) -> _Kinds:
             kinds.windows.append(each)
         elif head.startswith(_PARQUET):
             kinds.tables.append(each)
+        elif not is_capture(head) and (kind := log_kind(each)) is not None:
+            kinds.logs.append((each, kind))
         else:
             kinds.packets.append(each)
     return kinds
@@ -225,6 +234,27 @@ def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
             if each.named:
                 raise
             tally.damage(str(error), malformed=True)
+
+
+def _log(each: Input, kind: Kind, tally: Tally, names: NameTaker | None) -> Iterator[Item]:
+    """What a flow log says."""
+    tally.size = None
+    tally.captures += 1
+    records = LogTally()
+    with opened(each, kind) as log:
+        for item in read_log(log, records, names=names):
+            packets = int(item["packets"].sum())
+            tally.packets += packets
+            tally.decoded += packets
+            yield item
+    for reasons in (records.passed_over, records.damaged):
+        for reason, count in reasons.items():
+            tally.packets += count
+            tally.drop(reason, count)
+    tally.lost += records.lost
+    tally.broken.extend(records.places[: NAMED_PLACES - len(tally.broken)])
+    tally.broken_records += sum(records.damaged.values())
+    tally.untold.update(records.untold)
 
 
 def _copy(source: Source, target: Path) -> None:

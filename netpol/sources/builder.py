@@ -1,0 +1,158 @@
+"""Entries of logs, one by one, to the columns that `netpol.flows.assemble` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from netpol.flows.records import FROM_HIGH, HIGH_CLIENT, LOW_CLIENT, NEVER, NO_CLIENT, Records, empty, hashes
+from netpol.flows.views import ANSWERER, ASKER
+from netpol.model.flow import PORT_PROTOCOLS
+
+if TYPE_CHECKING:
+    from netpol.model.flow import Address
+
+AT_ONCE: Final = 1 << 15
+"""Entries that are collected before they become columns."""
+
+_HALF: Final = (1 << 64) - 1
+
+
+class End(NamedTuple):
+    """One end of a connection, in the order that records keep their ends in.
+
+    Attributes:
+        family: 4 or 6.
+        high: High half of the address, 0 for IPv4.
+        low: Low half.
+        port: 0 where there is none.
+    """
+
+    family: int
+    high: int
+    low: int
+    port: int
+
+
+@lru_cache(maxsize=1 << 14)
+def _halves(text: str) -> tuple[int, int, int]:
+    address: Address = ip_address(text)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.version, int(address) >> 64, int(address) & _HALF
+
+
+def end_of(address: str, port: int = 0) -> End:
+    """The end at an address in text; an IPv4-mapped IPv6 address is the IPv4 one, as on the wire.
+
+    Raises:
+        ValueError: It is no address, or no port.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError("a port beyond 65535")
+    if "%" in address:
+        raise ValueError("an address with a zone")
+    return End(*_halves(address), port)
+
+
+def identity_of(text: str) -> tuple[int, int]:
+    """Two 32-bit words that stand for initial sequence numbers where a log has other names for its connections."""
+    digest = blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one log entry says of a connection.
+
+    Attributes:
+        one: The end that `events_of_one` speaks of; the client where `client_known`, else who was seen first.
+        other: The end opposite, of the same family.
+        protocol: IP protocol number.
+        first: Nanoseconds since the Unix epoch.
+        last: The same, not before `first`.
+        events_of_one: As in `netpol.flows.records`.
+        events_of_other: The same.
+        opened: `one` opened it, by a SYN or INIT that the log tells of.
+        answered: `other` answered that, by a SYN-ACK or INIT ACK that the log tells of.
+        tracked: Whoever wrote the log kept track of connections: `one` is the client.
+        identity: Two words that no other connection of the same ends has, as `identity_of` makes them.
+        packets: At least 1.
+        bytes: 0 where the log does not tell.
+    """
+
+    one: End
+    other: End
+    protocol: int
+    first: int
+    last: int
+    events_of_one: int = 0
+    events_of_other: int = 0
+    opened: bool = False
+    answered: bool = False
+    tracked: bool = False
+    identity: tuple[int, int] = (0, 0)
+    packets: int = 1
+    bytes: int = 0
+
+
+def records_of(entries: list[Entry], *, asker_ports: bool = True) -> Records:
+    """Partial connections of the entries, in their order.
+
+    Args:
+        entries: Of ends of equal families.
+        asker_ports: ICMP and ICMPv6 entries have who asked as `one`.
+    """
+    result = empty(len(entries))
+    rows = [_row(entry, asker_ports=asker_ports) for entry in entries]
+    for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=False):
+        result[name] = np.array(column, result[name].dtype)
+    result["hash"] = hashes(result)
+    return result
+
+
+_COLUMNS: Final = (
+    *("family", "low_high", "low", "low_port", "high_high", "high", "high_port", "protocol", "first", "last"),
+    *("events", "side", "opened_high", "syn", "synack", "anchor", "client_isn", "server_isn"),
+    *("packets", "bytes", "tracked"),
+)
+
+
+def _row(entry: Entry, *, asker_ports: bool) -> tuple[int, ...]:
+    one, other = entry.one, entry.other
+    if entry.protocol not in PORT_PROTOCOLS:
+        ports = (ASKER, ANSWERER) if asker_ports and entry.protocol in {1, 58} else (0, 0)
+        one, other = one._replace(port=ports[0]), other._replace(port=ports[1])
+    swapped = one[1:] > other[1:]
+    low, high = (other, one) if swapped else (one, other)
+    mine, theirs = entry.events_of_one, entry.events_of_other
+    events = (theirs | mine << FROM_HIGH) if swapped else (mine | theirs << FROM_HIGH)
+    shaken = entry.opened or entry.answered
+    client = HIGH_CLIENT if swapped else LOW_CLIENT
+    return (
+        low.family,
+        *low[1:],
+        *high[1:],
+        entry.protocol,
+        entry.first,
+        entry.last,
+        events,
+        client if shaken else NO_CLIENT,
+        swapped,
+        entry.first if entry.opened else NEVER,
+        min(entry.first + 1, entry.last) if entry.answered else NEVER,
+        entry.first if shaken else _LONG_AGO,
+        entry.identity[0] if shaken else 0,
+        entry.identity[1] if entry.answered else 0,
+        entry.packets,
+        entry.bytes,
+        entry.tracked,
+    )
+
+
+_LONG_AGO: Final = int(np.iinfo(np.int64).min)
