@@ -1,1 +1,10 @@
-"""Learn mode in the cluster: takes packets on every node, yields one dataset and beside it the cluster's history."""
+"""Learn mode in the cluster: takes packets on every node, yields one dataset and beside it the cluster's history.
+
+`run.Agent` is the agent of a node: it takes live packets, yields windows into a folder and from there to the hub.
+
+    recorder     packets to windows, in bounded memory       streams     payload that only sequence numbers tell of
+    handshakes   which were completed                        interfaces  which there are, as pods come and go
+    spool        windows in a bounded folder, each once      sender      from there to the hub
+
+`hub` takes the windows of all nodes and keeps them.
+"""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from netpol.capture.views import Bytes, Ints
+    from netpol.capture.views import Bytes, Ints, Mask
 
 LONGEST_RECORD = 262_144
 """The longest captured length that is believed, as in libpcap (MAXIMUM_SNAPLEN)."""
@@ -44,7 +44,13 @@ class Records:
 
     def rows(self, begin: int, end: int) -> Records:
         """The records begin..end."""
-        part = slice(begin, end)
+        return self._part(slice(begin, end))
+
+    def chosen(self, mask: Mask) -> Records:
+        """The records of the mask."""
+        return self._part(mask)
+
+    def _part(self, part: slice | Mask) -> Records:
         return Records(
             data=self.data,
             heads=self.heads[part],

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "lint": "netpol.cli.lint:lint",
     "review": "netpol.cli.review:review",
     "snapshot": "netpol.cli.snapshot:snapshot",
+    "agent": "netpol.cli.agent:agent",
     "hub": "netpol.cli.hub:hub",
 }
 """Command to module and function, in the order in which help lists them."""

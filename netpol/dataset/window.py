@@ -20,6 +20,11 @@ RUN: Final = re.compile(r"[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+-]{1,64}")
 
 
+def is_observer(name: str) -> bool:
+    """The name is one that a node can have (RFC 1123 subdomain)."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Losses:
     """What is missing from a window, as far as the observer knows. Each is a count of 0 or more.
@@ -73,7 +78,7 @@ class Window:
     version: str = "0"
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.observer):
+        if not is_observer(self.observer):
             raise ValueError("the observer's name is no DNS name")
         if not RUN.fullmatch(self.run) or not 0 <= self.number < 1 << 31:
             raise ValueError("run and number identify no window")

@@ -263,6 +263,12 @@ class _Openings:
             pieces[name][piece[chosen][::-1]] = values[chosen][::-1]
 
 
+def ends_of(batch: PacketBatch) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """uint64[n], the hash that each packet's record has; and bool[n], the record's high end sent the packet."""
+    ends = _Ends(batch, _ports(batch, batch.flags))
+    return ends.hashes(), ends.from_high
+
+
 def pieces_of_quotes(quotes: Unreachables) -> Records:
     """What unreachables quote, as pieces without packets that join the connection they are about."""
     ends = _Ends(quotes, _ports(quotes, None))
