@@ -1,20 +1,19 @@
 """Windows in a bounded folder: each is there whole and durable, or not at all.
 
-A window is written under a name that nobody reads, flushed to the disk and then renamed (rename(2) is atomic). What is
-left under such a name was never finished. The folder's allowance holds whatever happens: the oldest windows give way.
-What was given up is counted, in a state file until a later window has told it.
+The folder's allowance holds whatever happens: the oldest windows give way. What was given up is counted, in a state
+file until a later window tells it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from netpol.agent.hub.durable import remove_parts, sync_folder, write_durably
 from netpol.dataset.window_codec import read_window, write_window
 from netpol.errors import InputError
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".window"
 REFUSED: Final = ".refused"
 """Of windows that the hub will never take: kept while there is room, for whoever wants to know why."""
-_PARTIAL: Final = ".partial"
 _STATE: Final = "state.json"
 _ALIVE: Final = "alive"
 
@@ -89,8 +87,7 @@ class Spool:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for path in folder.glob(f".*{_PARTIAL}"):
-                path.unlink()
+            remove_parts(folder)
             spool = cls(folder, allowance)
             for path in folder.iterdir():
                 if path.suffix in {SUFFIX, REFUSED}:
@@ -222,20 +219,7 @@ class Spool:
         Raises:
             OSError: There is no room, or the disk is broken; nothing is left behind.
         """
-        partial, path = self.folder / f".{name}{_PARTIAL}", self.folder / name
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        path = self.folder / name
+        write_durably(path, data)
+        sync_folder(self.folder)
         return path

@@ -415,6 +415,7 @@ def _ethernet(code: Assembler, level: int, otherwise: str) -> None:
             code.jump("==", kind, true=REJECT)
         code.go(otherwise)
         code.label(place)
+        _require(code, 18, otherwise)
     code.go(_KEEP_SHORT)
 
 

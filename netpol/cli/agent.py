@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+_LONGEST_WINDOW: Final = 3600
 
 
 def agent(
@@ -56,7 +58,9 @@ def agent(
             show_default=False,
         ),
     ] = None,
-    window: Annotated[str, typer.Option("--window", metavar="TIME", help="Of one window.")] = "60s",
+    window: Annotated[
+        str, typer.Option("--window", metavar="TIME", help="Length of a window; windows end at multiples of it.")
+    ] = "60s",
     once: Annotated[bool, typer.Option("--once", help="Stop after one window.")] = False,
     sample: Annotated[
         int,
@@ -86,23 +90,26 @@ def agent(
 
     from netpol.agent.run import Agent, Settings
     from netpol.agent.sender import Hub
+    from netpol.cli.amounts import seconds, size
     from netpol.cli.observe import note
-    from netpol.cli.quantities import bytes_of, seconds_of
     from netpol.errors import UsageError
 
     if hub is None and (token_file or ca_file):
         raise UsageError("--token-file and --ca-file are for a hub", remedy="Name it with --hub URL")
+    length = seconds(window, "--window")
+    if not 1 <= length <= _LONGEST_WINDOW:
+        raise UsageError(f"a window of {length} s", where=("--window",), remedy="Give 1s to 1h")
     settings = Settings(
         node=_node(node_name),
         version=version("netpol-learn"),
         spool=spool,
-        spool_size=bytes_of(spool_size, "--spool-size"),
+        spool_size=size(spool_size, "--spool-size"),
         hub=None if hub is None else Hub(url=hub, token_file=token_file, ca_file=ca_file),
         interfaces=tuple(interfaces or ()),
         sample=sample,
-        window=seconds_of(window, "--window"),
-        buffer=bytes_of(buffer, "--buffer"),
-        duration=None if duration is None else seconds_of(duration, "--duration"),
+        window=length,
+        buffer=size(buffer, "--buffer"),
+        duration=None if duration is None else seconds(duration, "--duration"),
         windows=1 if once else None,
     )
     running = Agent(settings, lambda line: note(f"agent: {line}"))
