@@ -110,7 +110,8 @@ class TestRefused:
             (POD + "spec: [\n", "document 1: line 6: not valid YAML"),
             (POD + "\tspec: 1\n", "document 1: line 5: not valid YAML"),
             (POD + "x: " + "9" * 5000, "document 1: line 5: x: a number of 5000 digits"),
-            (POD + "x: " + "[" * 5000, "document 1: line 5: x[0]"),
+            (POD + "x: " + "[" * 500, "document 1: line 5: x[0]"),
+            (POD + "x: " + "[" * 5000, "document 1: line 5: "),  # newer versions of libyaml refuse that themselves
             (POD + "x: \x01", "document 1: not valid YAML"),
             ("- a\n- b\n", "document 1: is a list, not a Kubernetes object"),
             ("hello", "document 1: is text, not a Kubernetes object"),
