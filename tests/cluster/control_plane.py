@@ -184,7 +184,7 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
     key = str(folder / "tokens.key")
     subprocess.run([openssl, "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     (folder / "tokens.csv").write_text(
-        "admin,admin,1,system:masters\nguest,guest,2\nreader,reader,3\nviewer,viewer,4\nwatcher,watcher,5\n"
+        "admin,admin,1,system:masters\nguest,guest,2\nreader,reader,3\nviewer,viewer,4\nwatcher,watcher,5\nchurner,churner,6\nreviewer,reviewer,7\n"
     )
     etcd_command = [
         etcd,
