@@ -95,6 +95,7 @@ class Collection:
                 look.time, look.fixed = parse_time(document.taken), True
             look.scope = frozenset(filter(None, document.scope.split(",")))
             look.began = parse_time(document.began) if document.began else None
+            look.gaps = int(document.gaps[:9]) if document.gaps.isdecimal() and document.gaps.isascii() else 0
             self.looks[document.look] = look
         return look
 

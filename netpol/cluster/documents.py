@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from netpol.cluster.json_list import JsonItems, read_json_list
 from netpol.cluster.safe_json import read_json
 from netpol.cluster.safe_yaml import MAX_DEPTH, read_yaml
-from netpol.cluster.spans import BEGAN_ANNOTATION, read_span
+from netpol.cluster.spans import BEGAN_ANNOTATION, GAPS_ANNOTATION, read_span
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Document:
         taken: When a netpol snapshot was taken, as it says itself (RFC 3339); empty for everything else.
         scope: What a netpol snapshot holds completely: `*` or namespaces joined by commas; empty for everything else.
         began: From when on a history of the cluster shows what existed (RFC 3339); empty for everything else.
+        gaps: How often it may have missed changes of pods, in digits; empty for everything else.
         span: For how long a history knows the object to have been like this; None for everything else.
     """
 
@@ -74,6 +75,7 @@ class Document:
     taken: str = ""
     scope: str = ""
     began: str = ""
+    gaps: str = ""
     span: Span | None = None
 
 
@@ -260,7 +262,7 @@ def _unwrap(document: Document, depth: int) -> Iterator[Document]:
         raise InputError(f"{kind!a} without a list", where=(*place, "items"), remedy="items must be a list of objects")
     if depth >= MAX_DEPTH:
         raise InputError("lists inside lists", where=place, remedy="Unwrap them")
-    taken, scope, began = _snapshot(document)
+    taken, scope, began, gaps = _snapshot(document)
     # A typed list of the API leaves kind and apiVersion of its items out: the list's own say it.
     item_kind = {"kind": kind.removesuffix("List"), "apiVersion": data.get("apiVersion")} if kind != "List" else {}
     look = (*document.look, *place[1:])
@@ -270,23 +272,24 @@ def _unwrap(document: Document, depth: int) -> Iterator[Document]:
             raise InputError("is not an object", where=where, remedy="items must be a list of objects")
         whole = item if not item_kind or "kind" in item else {**item_kind, **item}
         span = _span(whole, where, taken) if began else None
-        inner = Document(where, whole, look, taken, scope, began, span)
+        inner = Document(where, whole, look, taken, scope, began, gaps, span)
         if _is_list(whole):
             yield from _unwrap(inner, depth + 1)
         else:
             yield inner
 
 
-def _snapshot(document: Document) -> tuple[str, str, str]:
-    """When a list was taken, what it holds, and when it began if it is a history."""
+def _snapshot(document: Document) -> tuple[str, str, str, str]:
+    """When a list was taken and what it holds; if it is a history, when it began and how often it was interrupted."""
     metadata = document.data.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     if not isinstance(annotations, dict):
-        return document.taken, document.scope, document.began
-    taken, scope, began = (annotations.get(name, "") for name in (TAKEN_ANNOTATION, SCOPE_ANNOTATION, BEGAN_ANNOTATION))
-    if not (isinstance(taken, str) and isinstance(scope, str) and isinstance(began, str)):
+        return document.taken, document.scope, document.began, document.gaps
+    names = (TAKEN_ANNOTATION, SCOPE_ANNOTATION, BEGAN_ANNOTATION, GAPS_ANNOTATION)
+    taken, scope, began, gaps = texts = tuple(annotations.get(name, "") for name in names)
+    if not all(isinstance(text, str) for text in texts):
         raise InputError("is not text", where=(*document.place, "metadata.annotations"), remedy="Put it in quotes")
-    return taken, scope, began
+    return taken, scope, began, gaps
 
 
 def _span(item: dict[str, Any], place: tuple[str, ...], taken: str) -> Span:

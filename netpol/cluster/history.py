@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import time
-from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Final, Self
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Self
 
 from netpol.cluster.documents import HISTORY_FILE
 from netpol.cluster.history_read import extent_of, history_documents, history_text, reading
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from netpol.model.inventory import Inventory
-
-GAPS: Final = "times that changes of pods may have been missed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +122,7 @@ class History:
         Raises:
             InputError: The file cannot be read.
         """
-        inventory = inventory_of(history_documents(self.path, since, until))
-        with reading(self.path) as connection:
-            gaps = extent_of(connection).gaps
-        return replace(inventory, notes={**inventory.notes, **({GAPS: gaps} if gaps else {})})
+        return inventory_of(history_documents(self.path, since, until))
 
     def text(self, since: int | None = None, until: int | None = None) -> Iterator[str]:
         """The lines of one file, ASCII, that `--cluster` reads like the history itself.

@@ -11,7 +11,7 @@ from netpol.cluster.history_store import open_readable, translate
 from netpol.cluster.kinds import KINDS, POLICY_KINDS
 from netpol.cluster.looks import Span
 from netpol.cluster.snapshot import line_of
-from netpol.cluster.spans import BEGAN_ANNOTATION, span_annotations, time_text
+from netpol.cluster.spans import BEGAN_ANNOTATION, GAPS_ANNOTATION, span_annotations, time_text
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def history_documents(path: Path, since: int | None = None, until: int | None = 
         ends, began = time_text(extent.ends), time_text(extent.began)
         for index, state in enumerate(states(connection, extent, since, until)):
             place = (name, f"{state.kind}[{index}]")
-            yield Document(place, state.data, (name,), ends, extent.scope, began, state.span)
+            yield Document(place, state.data, (name,), ends, extent.scope, began, str(extent.gaps), state.span)
 
 
 def history_text(path: Path, since: int | None = None, until: int | None = None) -> Iterator[str]:
@@ -84,6 +84,7 @@ def history_text(path: Path, since: int | None = None, until: int | None = None)
             TAKEN_ANNOTATION: time_text(extent.ends),
             SCOPE_ANNOTATION: extent.scope,
             BEGAN_ANNOTATION: time_text(extent.began),
+            GAPS_ANNOTATION: str(extent.gaps),
         }
         head = {"apiVersion": "v1", "kind": "List", "metadata": {"annotations": annotations}}
         yield json.dumps(head, separators=(",", ":"))[:-1] + ',"items":['
@@ -151,10 +152,9 @@ def _span(since: Any, until: Any, seen: Any, gone: Any, known: int) -> Span:
     if not isinstance(since, int) or not all(time is None or isinstance(time, int) for time in (until, seen)):
         raise InputError("a row has no time", where=("state",), remedy="The file was not written by netpol")
     if until is None:
-        return Span(since, max(since, known), None, present=True)
-    if gone:
-        return Span(since, max(since, until if seen is None else seen), max(since, until))
-    return Span(since, max(since, until))
+        return Span(since, max(since, known), max(since, known), present=True)
+    until = max(since, until)
+    return Span(since, until, until if seen is None else min(seen, until), gone=bool(gone))
 
 
 def _object(kind: str, text: Any) -> dict[str, Any]:

@@ -225,7 +225,7 @@ class Writer:
 
     def _end(self, kind: Kind, uid: str, now: int, contact: int | None) -> None:
         self._connection.execute(
-            "UPDATE state SET until = ?, seen = max(since, ?), gone = 1 WHERE kind = ? AND uid = ? AND until IS NULL",
+            "UPDATE state SET until = ?, seen = ?, gone = 1 WHERE kind = ? AND uid = ? AND until IS NULL",
             (now, contact, kind.resource, uid),
         )
 

@@ -36,6 +36,7 @@ class Look:
         fixed: The time was stated, not found.
         scope: Namespaces that it holds completely, `*` for all.
         began: Nanoseconds since the epoch from which on a history would show what existed, None for other looks.
+        gaps: How often a history may have missed changes of pods.
     """
 
     name: tuple[str, ...]
@@ -43,6 +44,7 @@ class Look:
     fixed: bool = False
     scope: frozenset[str] = frozenset()
     began: int | None = None
+    gaps: int = 0
 
     def saw(self, *times: int | None) -> None:
         """Takes note of times written in an object of this look."""
@@ -61,15 +63,17 @@ class Span(NamedTuple):
     """For how long a history knows one state of an object to have held. All times are nanoseconds since the epoch.
 
     Attributes:
-        since: When it was first known.
-        until: When it was last known: then the object changed or was gone, or the history ends.
-        gone: When the object was known to be gone; None while it exists, and where it changed.
+        since: When it was heard of.
+        until: When it was heard that the object had changed or was gone, or when its kind was last heard of.
+        seen: When the object was last known to be there: `until`, or earlier where nobody listened when it went.
+        gone: It was gone.
         present: It is the object's state where the history ends.
     """
 
     since: int
     until: int
-    gone: int | None = None
+    seen: int
+    gone: bool = False
     present: bool = False
 
 
@@ -92,7 +96,7 @@ class Sighting(NamedTuple, Generic[T]):
 
     @property
     def time(self) -> int | None:
-        """The last moment at which this was seen: nanoseconds since the epoch, None where that is timeless."""
+        """The last moment at which it was like this: nanoseconds since the epoch, None where that is timeless."""
         return self.look.time if self.span is None else self.span.until
 
 
@@ -133,7 +137,7 @@ def lives(sightings: Iterable[Sighting[T]], looks: Iterable[Look]) -> list[Life[
         Life(
             uid=key[2],
             values=tuple([one.value for one in seen]),
-            last_seen=seen[0].time,
+            last_seen=seen[0].time if seen[0].span is None else seen[0].span.seen,
             gone=_gone(key, seen[0], shown.get(key[0], [])),
         )
         for key, seen in sorted(by_key.items(), key=itemgetter(0))
@@ -177,8 +181,10 @@ def _shown(by_key: dict[Key, list[Sighting[T]]], dated: list[Look]) -> dict[str,
 
 
 def _gone(key: Key, last: Sighting[T], looks: list[tuple[Look, set[Key]]]) -> int | None:
-    if last.time is None or (last.span is not None and not last.span.present):
-        return last.span.gone if last.span is not None else None
+    if last.span is not None and last.span.gone:
+        return last.span.until
+    if last.time is None:
+        return None
     beside = next((keys for look, keys in looks if look.name == last.look.name), set())
     for look, keys in looks:
         later = look.time is not None and look.time > last.time

@@ -37,6 +37,7 @@ LABELS_CHANGED = "pods whose labels changed between looks"
 ADDRESSES_CHANGED = "pods whose addresses changed between looks"
 VANISHED = "pods that a later look no longer shows"
 NODES_CONCLUDED = "nodes known from their pods only"
+GAPS = "times that a history may have missed changes of pods"
 SERVICES_CONCLUDED = "services known from their endpoints only"
 
 
@@ -66,6 +67,9 @@ def inventory_of(documents: Iterable[Document]) -> Inventory:
     for document in documents:
         seen.add(document)
     notes: Counter[str] = Counter()
+    gaps = sum(look.gaps for look in seen.looks.values())
+    if gaps:
+        notes[GAPS] = gaps
     pods = _pods(seen, notes)
     nodes = _nodes(seen, notes)
     services = _services(seen, notes)
@@ -106,7 +110,8 @@ def _pods(seen: Collection, notes: Counter[str]) -> list[Pod]:
 
 def _until_successor(pod: Pod, last_seen: int, starts: dict[Address, list[int]]) -> Pod:
     """The pod ended, unseen, before another started at its address after the last look that showed it."""
-    later = [start for address in pod.addresses for start in starts.get(address, ()) if start > last_seen]
+    after = last_seen if pod.started is None else max(last_seen, pod.started)
+    later = [start for address in pod.addresses for start in starts.get(address, ()) if start > after]
     if pod.host_network or not later or (pod.ended is not None and pod.ended <= min(later)):
         return pod
     return replace(pod, ended=min(later))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BEGAN_ANNOTATION: Final = "netpol/history"
+GAPS_ANNOTATION: Final = "netpol/gaps"
+"""On the list, too: how often changes of pods may have been missed."""
 SINCE_ANNOTATION: Final = "netpol/since"
 CHANGED_ANNOTATION: Final = "netpol/changed-at"
 GONE_ANNOTATION: Final = "netpol/gone-at"
@@ -45,10 +47,10 @@ def span_annotations(span: Span, taken: int) -> dict[str, str]:
         taken: When the history ends: nanoseconds since the epoch.
     """
     found = {SINCE_ANNOTATION: time_text(span.since)}
-    if span.gone is not None:
-        found[GONE_ANNOTATION] = time_text(span.gone)
-        if span.until != span.gone:
-            found[SEEN_ANNOTATION] = time_text(span.until)
+    if span.gone:
+        found[GONE_ANNOTATION] = time_text(span.until)
+        if span.seen != span.until:
+            found[SEEN_ANNOTATION] = time_text(span.seen)
     elif not span.present:
         found[CHANGED_ANNOTATION] = time_text(span.until)
     elif span.until != taken:
@@ -76,7 +78,7 @@ def read_span(annotations: Mapping[str, Any], taken: str) -> Span:
     if changed is not None and gone is not None:
         raise InputError("stands beside another end", where=(CHANGED_ANNOTATION,), remedy="Export the history again")
     present = changed is None and gone is None
-    until = next(time for time in (changed, seen, gone, end) if time is not None)
-    if until < since or (gone is not None and gone < until):
+    until = next(time for time in (changed, gone, seen, end) if time is not None)
+    if until < since or (seen is not None and until < seen):
         raise InputError("is later than the end", where=(SINCE_ANNOTATION,), remedy="Export the history again")
-    return Span(since, until, gone, present)
+    return Span(since, until, until if seen is None else seen, gone is not None, present)

@@ -71,8 +71,8 @@ class Pods:
 
 def unseen_ends(path: Path) -> set[str]:
     """The names of what was gone when it was heard of."""
-    found = [one for one in history_documents(path) if one.span is not None and one.span.gone is not None]
-    return {one.data["metadata"]["name"] for one in found if one.span is not None and one.span.until != one.span.gone}
+    found = [(one.data["metadata"]["name"], one.span) for one in history_documents(path)]
+    return {name for name, span in found if span is not None and span.gone and span.seen < span.until}
 
 
 def test_what_is_made_changed_and_deleted(cluster: Cluster, pods: Pods, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
             child = subprocess.Popen([sys.executable, "-c", CHILD, kubeconfig, folder], stdout=subprocess.PIPE)
             assert child.stdout is not None
             with child.stdout as told:
-                # What came and went before the first list, nobody can know; later it is killed while it catches up, too.
+                # What came and went before the first list, nobody can know; later, it may only just have begun.
                 next(line for line in told if line == b"pods watching\n" or (first and line.startswith(b"pods")))
                 lives += [pool.submit(churn, cluster, number) for number in range(first, first + PODS // KILLS)]
                 lives[chance.randrange(first, first + PODS // KILLS)].result(timeout=60)
