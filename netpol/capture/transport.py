@@ -61,9 +61,10 @@ _ICMP_FLAGS = _by_kind(
     (packets.ICMP_REPLY, (0, 9, 14, 16, 18)),
     (packets.ICMP_ERROR, (3, 4, 5, 11, 12)),
 )
+# Reports of multicast listeners (131, 143) answer nobody: they go to the group, whoever asked (RFC 3810, 5.2.14).
 _ICMPV6_FLAGS = _by_kind(
     (packets.ICMP_REQUEST, (128, 130, 133, 135, 139)),
-    (packets.ICMP_REPLY, (129, 131, 134, 136, 140, 143)),
+    (packets.ICMP_REPLY, (129, 134, 136, 140)),
     (packets.ICMP_ERROR, tuple(range(128))),
 )
 _SCTP_FLAGS = _by_kind(

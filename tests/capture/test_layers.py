@@ -13,6 +13,8 @@ from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
     ICMPv6EchoReply,
     ICMPv6EchoRequest,
+    ICMPv6MLReport,
+    ICMPv6MLReport2,
     ICMPv6ND_NS,
     ICMPv6ParamProblem,
     IPv6,
@@ -332,6 +334,8 @@ def test_sctp_chunks(chunks: Built, flags: int, tag: int, payload: int, decode: 
         (IPv6() / ICMPv6EchoRequest(id=7), 1, 7),
         (IPv6() / ICMPv6EchoReply(id=7), 2, 7),
         (IPv6() / ICMPv6ND_NS(), 1, 0),
+        (IPv6() / ICMPv6MLReport(), 0, 0),  # to the group that it names, which asked nobody
+        (IPv6() / ICMPv6MLReport2(), 0, 0),
         (IPv6() / ICMPv6DestUnreach() / Raw(bytes(48)), 4, 0),
     ],
 )
