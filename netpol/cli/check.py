@@ -57,13 +57,13 @@ def check(
 
     A flow whose ends or direction are not known is not judged but listed as unresolved.
     """
-    from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, cluster_of, cluster_paths, read, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
     from netpol.model.flow import Outcome
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.replay import check as judge
 
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, policies, paths)
     policy_set = read_policy_set(policies)
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))

@@ -130,6 +130,7 @@ def egress(
     from netpol.cli.observe import (
         ClusterChoice,
         cluster_of,
+        cluster_paths,
         note,
         read,
         refuse_shared_stdin,
@@ -144,7 +145,7 @@ def egress(
     from netpol.model.cidr import AddressSet
     from netpol.names.table import Names
 
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths)
     _refuse_lone_options(wildcards, wildcard_names, wildcard_depth)
     bound = _bound(output, max_prefixes, max_waste)

@@ -46,6 +46,7 @@ def flows(
     from netpol.cli.observe import (
         ClusterChoice,
         cluster_of,
+        cluster_paths,
         read,
         refuse_shared_stdin,
         warn_of_unknown_namespaces,
@@ -54,7 +55,7 @@ def flows(
     from netpol.errors import UsageError
     from netpol.flows.write import write_table
 
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures)
     refuse_shared_stdin(captures, paths)
     wanted = options.chosen_namespaces(namespace, everything=all_namespaces)
     labels = options.chosen_labels(selector)

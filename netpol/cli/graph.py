@@ -102,6 +102,7 @@ def graph(
     from netpol.cli.observe import (
         ClusterChoice,
         cluster_of,
+        cluster_paths,
         read,
         refuse_shared_stdin,
         warn,
@@ -112,7 +113,7 @@ def graph(
     from netpol.view.flow_graph import State
     from netpol.view.narrow import Wanted, narrowed
 
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths, policies or [], old or [])
     wanted = Wanted(
         namespaces=options.chosen_namespaces(namespace, everything=all_namespaces),

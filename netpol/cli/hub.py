@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from netpol.cli import options
 from netpol.errors import UsageError
 from netpol.model.text import shown
 
@@ -39,6 +40,30 @@ def hub(
             show_default=False,
         ),
     ] = None,
+    writer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME",
+            help="Service account of the agents; the API server is asked whose a token is. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    reader: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME", help="The same for those who may read; or user:NAME.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option(
+            "--watch/--no-watch",
+            help="Keep the cluster's history: who had which address when. The default in a pod.",
+            show_default=False,
+        ),
+    ] = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
     batch_seconds: Annotated[
         int, typer.Option(min=1, max=3600, metavar="SECONDS", help="How often windows are moved into the dataset.")
     ] = 5,
@@ -50,15 +75,21 @@ def hub(
 
     It takes windows from `netpol agent`, acknowledges what is durable on its disk, and keeps each once. Every command
     that takes a CAPTURE reads its folder, or the hub itself as hub://HOST:PORT.
+
+    Tokens of service accounts have to be made out to the audience netpol-hub. For readers that come through the API
+    server's service proxy, which keeps the Authorization header for itself, the token stands in X-Netpol-Token.
     """
+    from netpol.agent.hub.callers import Rights
     from netpol.agent.hub.hub import Settings, run
     from netpol.agent.hub.limits import Limits
     from netpol.agent.hub.logs import Log
     from netpol.cli.amounts import size
+    from netpol.cluster.access import connect, is_in_pod
 
     host, port = _address(listen)
-    if token_file is None:
-        raise UsageError("nobody may send or read", remedy="Give --token-file")
+    rights = Rights.of(writer or [], reader or [])
+    if token_file is None and not rights.writers:
+        raise UsageError("nobody may send", remedy="Give --writer for service accounts, or --token-file")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together", remedy="Give both")
     certificate = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
@@ -68,6 +99,7 @@ def hub(
             where=("--listen", listen),
             remedy="Give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure-http",
         )
+    watches = is_in_pod() if watch is None else watch
     # Commands end before a search for cycles would pay; this one stays.
     gc.enable()
     settings = Settings(
@@ -76,6 +108,9 @@ def hub(
         port=port,
         certificate=certificate,
         token_file=token_file,
+        connection=connect(context, kubeconfig) if watches or rights.writers or rights.readers else None,
+        rights=rights,
+        watches=watches,
         batch_seconds=batch_seconds,
         limits=Limits(reserve=size(keep_free, "--keep-free")),
     )

@@ -122,7 +122,7 @@ def learn(
     """
     from netpol.cli.account import write_account
     from netpol.cli.learning import Wish, learned
-    from netpol.cli.observe import ClusterChoice, refuse_shared_stdin, warn
+    from netpol.cli.observe import ClusterChoice, cluster_paths, refuse_shared_stdin, warn
     from netpol.cli.output import Leftovers, write_directory
     from netpol.cli.review_learn import review_of_learned
     from netpol.dialects.kubernetes import to_files, to_yaml
@@ -130,7 +130,7 @@ def learn(
     from netpol.policy.generate import Directions as Isolation
     from netpol.policy.generate import Options
 
-    paths, sources = cluster or [], existing or []
+    paths, sources = cluster_paths(cluster, captures, context, kubeconfig), existing or []
     refuse_shared_stdin(captures, paths, sources)
     choice = Options(
         directions=Isolation(directions.value),

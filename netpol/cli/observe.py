@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from netpol.cli.progress import packet_progress
 from netpol.cli.text import plain
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from netpol.names.part import NameTaker
 
 STDIN: Literal["-"] = "-"
+_HISTORY: Final = "cluster", "cluster.sqlite"
+"""Where a dataset that a hub keeps has the cluster's history."""
 
 _BROKEN_SHOWN = 10
 
@@ -76,6 +78,38 @@ def paths_of(words: Sequence[str]) -> list[Path | Literal["-"]]:
     if words.count(STDIN) > 1:
         raise UsageError("- is named more than once", remedy="Standard input can be read once only")
     return [STDIN if word == STDIN else Path(word) for word in words]
+
+
+def cluster_paths(
+    cluster: Sequence[str] | None,
+    captures: Sequence[str],
+    context: str | None = None,
+    kubeconfig: Path | None = None,
+) -> list[str]:
+    """The files that say who owns which address: those that were named, or else the history that lies beside records.
+
+    Args:
+        cluster: What `--cluster` names.
+        captures: What is read: hubs among it are asked here.
+        context: Of the kubeconfig, for a hub behind the API server.
+        kubeconfig: The same.
+
+    Raises:
+        ClusterError: A hub cannot be asked.
+    """
+    from netpol.agent.hub.place import is_hub
+
+    found = []
+    for word in captures:
+        if is_hub(word):
+            from netpol.cli.hub_captures import fetch
+
+            history = fetch(word, context, kubeconfig).cluster
+        else:
+            history = Path(word, *_HISTORY)
+        if history is not None and history.is_file():
+            found.append(str(history))
+    return [*cluster] if cluster else found
 
 
 def cluster_of(choice: ClusterChoice) -> Cluster:
@@ -132,12 +166,23 @@ def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameTaker |
 
     tally = Tally()
     with packet_progress(tally) as through:
-        packets = through(read_captures(paths_of(captures), tally, names=names))
+        packets = through(read_captures(paths_of(_local(captures)), tally, names=names))
         table = assemble(packets, knowledge=cluster.timeline if cluster else None)
     warn_of_losses(tally)
     for remark, count in table.notes.items():
         warn(f"{remark}: {count:,}")
     return Reading(tally=tally, table=table)
+
+
+def _local(captures: Sequence[str]) -> Sequence[str]:
+    """The captures with a folder in the place of each hub."""
+    from netpol.agent.hub.place import is_hub
+
+    if not any(map(is_hub, captures)):
+        return captures
+    from netpol.cli.hub_captures import local
+
+    return local(captures)
 
 
 def warn_of_losses(tally: Tally) -> None:

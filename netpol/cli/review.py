@@ -67,7 +67,7 @@ def review(
     from netpol.cli.lint_lines import locate
     from netpol.cli.lint_render import Report as Findings
     from netpol.cli.lint_render import render
-    from netpol.cli.observe import ClusterChoice, cluster_from, read, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, cluster_from, cluster_paths, read, refuse_shared_stdin
     from netpol.cli.review_json import json_pieces
     from netpol.cli.review_losses import losses
     from netpol.cli.review_markdown import markdown
@@ -76,7 +76,7 @@ def review(
     from netpol.review.report_build import Known, report_of
     from netpol.review.report_findings import ALL_CHECKS, findings_of
 
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures or [], context, kubeconfig)
     refuse_shared_stdin([old], [new], paths, captures or [])
     inputs = Inputs(old, new, ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
     before, after = inputs.sides()

@@ -62,11 +62,11 @@ def why(
     For each: how many, first and last seen, by which pods and nodes, how the direction is known, through which Service.
     A rule that nothing exercised is told so, with what it admits that was seen and not learned.
     """
-    from netpol.cli.observe import ClusterChoice, cluster_of, read, refuse_shared_stdin
+    from netpol.cli.observe import ClusterChoice, cluster_of, cluster_paths, read, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
 
     wanted = Wanted.parse(policy)
-    paths = cluster or []
+    paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths, policies or [])
     named = read_policy_set(policies) if policies else None
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))

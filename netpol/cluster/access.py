@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from netpol.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _CONNECTIONS: Final = 32
@@ -50,11 +50,26 @@ class Connection:
     _configuration: Any
     _pool: Any
 
-    def open(self, target: str, timeout: tuple[float, float], body: bytes | None = None) -> Any:
-        """Starts a GET of a path with query, or a POST of JSON; the caller reads the answer. Nothing is tried twice."""
+    def open(
+        self,
+        target: str,
+        timeout: tuple[float, float],
+        body: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Starts a GET of a path with query, or a POST of JSON; the caller reads the answer. Nothing is tried twice.
+
+        Args:
+            target: Path and query.
+            timeout: Seconds for connecting, and for each part of the answer.
+            body: JSON to be posted.
+            headers: More of them: for whom the API server leads to.
+        """
         import urllib3  # noqa: PLC0415  # the client's own transport, as heavy as the client
 
-        headers = {"Accept": "application/json", "User-Agent": "netpol"}
+        given = dict(headers or {})
+        headers = {**given, "Accept": "application/json", "User-Agent": "netpol"}
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
@@ -71,6 +86,11 @@ class Connection:
             retries=False,
             timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
         )
+
+
+def is_in_pod() -> bool:
+    """Whether this runs in a pod of a cluster, with the token of its service account."""
+    return _SERVICE_ACCOUNT.exists()
 
 
 def connect(context: str | None, kubeconfig: Path | None) -> Connection:

@@ -112,20 +112,26 @@ class TokenReviewer:
     _refused: OrderedDict[bytes, tuple[float, Answer]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def review(self, token: str) -> Answer:
-        """Whose token it is, as known for a minute at most.
-
-        Raises:
-            ClusterError: As for `review`; that is not remembered.
-        """
-        key = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        now = self.clock()
+    def remembered(self, token: str) -> Answer | None:
+        """What is known of a token without asking anybody; None where nothing is."""
+        key, now = _key(token), self.clock()
         with self._lock:
             for memory in (self._accepted, self._refused):
                 found = memory.get(key)
                 if found is not None and now < found[0]:
                     memory.move_to_end(key)
                     return found[1]
+        return None
+
+    def review(self, token: str) -> Answer:
+        """Whose token it is, as known for a minute at most.
+
+        Raises:
+            ClusterError: As for `review`; that is not remembered.
+        """
+        if (known := self.remembered(token)) is not None:
+            return known
+        key, now = _key(token), self.clock()
         answer = review(self.connection, token, self.audiences)
         accepted = isinstance(answer, Reviewed)
         until = min(now + REMEMBERED_SECONDS, _expiry(token)) if accepted else now + REFUSED_SECONDS
@@ -137,6 +143,10 @@ class TokenReviewer:
             if len(memory) > MAX_REMEMBERED:
                 memory.popitem(last=False)
         return answer
+
+
+def _key(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def _read(connection: Opener, answer: Any, audiences: tuple[str, ...]) -> Answer:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from netpol.agent.hub.limits import Buckets
 from netpol.agent.hub.refusals import AWAY, BUSY, FORBIDDEN, UNKNOWN, RefusedError
-from netpol.agent.hub.tokens import MOST_TOKEN, Caller, TokenFile, digest
+from netpol.agent.hub.tokens import MOST_TOKEN, Caller, TokenFile
+from netpol.cluster.token_review import Reviewed
 from netpol.errors import InputError, NetpolError, UsageError
 from netpol.model.labels import is_dns_label, is_dns_subdomain
 from netpol.model.text import shown
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from netpol.agent.hub.logs import Log
+    from netpol.cluster.token_review import Answer
 
 AUDIENCE: Final = "netpol-hub"
 """What service-account tokens for the hub are made out to: one that leaks opens nothing else."""
 TOKEN_HEADER: Final = "x-netpol-token"  # noqa: S105 - the name of a header
 _ACCOUNT: Final = "system:serviceaccount:"
 _USER: Final = "user:"
-_KEPT_SECONDS, _KEPT_REFUSAL_SECONDS = 60.0, 10.0
-_MOST_KEPT: Final = 16_384
 _FAILURES_A_SECOND, _FAILURES_AT_ONCE = 1.0, 20
 _REVIEWS_AT_ONCE: Final = 8
 _REFRESH_SECONDS: Final = 5.0
@@ -39,25 +38,15 @@ _REFRESH_SECONDS: Final = 5.0
 Right = Literal["write", "read"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reviewed:
-    """What the API server says of a token.
-
-    Attributes:
-        user: Its name, as in RBAC.
-        node: The node of the pod that the token is bound to, None where the token does not tell (Kubernetes before
-            1.32, or not bound to a pod).
-    """
-
-    user: str
-    node: str | None
-
-
 class Reviewer(Protocol):
-    """Asks the API server about a token that is made out to the hub."""
+    """Asks the API server about tokens that are made out to the hub, and remembers for a while what it said."""
 
-    def __call__(self, token: str) -> Reviewed | None:
-        """Whose it is, None where it is nobody's.
+    def remembered(self, token: str) -> Answer | None:
+        """What it said, None where it has to be asked."""
+        ...
+
+    def review(self, token: str) -> Answer:
+        """The same, asked where it has to be.
 
         Raises:
             ClusterError: The API server could not be asked.
@@ -84,7 +73,10 @@ class Rights:
     def caller(self, found: Reviewed) -> Caller:
         """What a user may."""
         return Caller(
-            name=found.user, writes=found.user in self.writers, reads=found.user in self.readers, node=found.node
+            name=found.user,
+            writes=found.user in self.writers,
+            reads=found.user in self.readers,
+            node=found.node or None,
         )
 
 
@@ -105,8 +97,7 @@ class Callers:
 
     Args:
         tokens: Tokens in a file.
-        reviewer: Asks the API server; its answers are kept for a minute, so a token that is revoked works no longer
-            than that.
+        reviewer: Asks the API server.
         rights: What its users may.
         log: Told when the file or the API server is of no use.
         clock: Seconds, from anywhere.
@@ -122,7 +113,6 @@ class Callers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens, self._reviewer, self._rights, self._log, self._clock = tokens, reviewer, rights, log, clock
-        self._kept: OrderedDict[bytes, tuple[float, Caller | None]] = OrderedDict()
         self._failures = Buckets(_FAILURES_A_SECOND, _FAILURES_AT_ONCE, clock)
         self._reviews = asyncio.Semaphore(_REVIEWS_AT_ONCE)
         self._refreshed = clock()
@@ -157,26 +147,19 @@ class Callers:
                 return caller
         if self._reviewer is None:
             return None
-        key = digest(token)
-        until, caller = self._kept.get(key, (0.0, None))
-        return caller if until > self._clock() else await self._review(self._reviewer, token, key, peer)
+        found = self._reviewer.remembered(token) or await self._review(self._reviewer, token, peer)
+        return self._rights.caller(found) if isinstance(found, Reviewed) else None
 
-    async def _review(self, reviewer: Reviewer, token: str, key: bytes, peer: str) -> Caller | None:
+    async def _review(self, reviewer: Reviewer, token: str, peer: str) -> Answer:
         if self._failures.is_empty(peer):
             # Whoever sends nonsense may not keep the API server busy with it.
             raise RefusedError(BUSY, "too many wrong tokens", "wrong tokens", after=5)
         try:
             async with self._reviews:
-                found = await asyncio.to_thread(reviewer, token)
+                return await asyncio.to_thread(reviewer.review, token)
         except NetpolError as error:
             self._log.failed("tokens cannot be reviewed", error)
             raise RefusedError(AWAY, "the API server cannot be asked about tokens", "no review", after=10) from None
-        caller = None if found is None else self._rights.caller(found)
-        self._kept[key] = (self._clock() + (_KEPT_SECONDS if caller else _KEPT_REFUSAL_SECONDS), caller)
-        self._kept.move_to_end(key)
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
-        return caller
 
     def _refresh(self, tokens: TokenFile) -> None:
         if self._clock() - self._refreshed < _REFRESH_SECONDS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netpol.agent.hub.admission import SECOND, Admission
 from netpol.agent.hub.app import Condition, Front, Health, application
-from netpol.agent.hub.callers import Callers, Rights
+from netpol.agent.hub.callers import AUDIENCE, Callers, Rights
 from netpol.agent.hub.durable import free_bytes
 from netpol.agent.hub.inbox import Inbox
 from netpol.agent.hub.intake import Intake
@@ -24,6 +24,8 @@ from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
 from netpol.agent.hub.tokens import TokenFile
+from netpol.agent.hub.watching import Watching
+from netpol.cluster.token_review import TokenReviewer
 from netpol.errors import UsageError
 from netpol.flows.write import timestamp
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from netpol.agent.hub.callers import Reviewer
     from netpol.agent.hub.logs import Log
+    from netpol.cluster.access import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,9 @@ class Settings:
         port: 0 for any.
         certificate: PEM file of the certificate chain, and that of the key; None for plain HTTP.
         token_file: Tokens of senders and readers.
-        reviewer: Asks the API server about service-account tokens.
+        connection: The API server, where it is to be asked about service-account tokens, or watched.
         rights: What their owners may.
+        watches: Whether the cluster's history is kept.
         keep_seconds: Of what is kept, how old it gets.
         batch_seconds: How often windows are moved into the dataset.
         limits: What is refused.
@@ -58,8 +61,9 @@ class Settings:
     port: int
     certificate: tuple[Path, Path] | None = None
     token_file: Path | None = None
-    reviewer: Reviewer | None = None
+    connection: Connection | None = None
     rights: Rights = field(default_factory=lambda: Rights(frozenset(), frozenset()))
+    watches: bool = False
     keep_seconds: int | None = None
     batch_seconds: int = 5
     limits: Limits = field(default_factory=Limits)
@@ -99,6 +103,9 @@ class _Hub:
         keep = settings.keep_seconds
         admission = Admission(self._state, settings.limits, None if keep is None else keep * SECOND)
         self._intake = Intake(self._inbox, admission, log)
+        self._watching = (
+            Watching(folder, settings.connection, log) if settings.connection is not None and settings.watches else None
+        )
         self._metrics = self._watched()
         self._keeper = Keeper(
             folder,
@@ -122,6 +129,9 @@ class _Hub:
         """Answers requests until it is told to end."""
         self._intake.start()
         self._held.callback(self._intake.stop)
+        if self._watching is not None:
+            self._watching.start()
+            self._held.callback(self._watching.stop)
         self._keeper.start()
         self._held.callback(self._keeper.stop)
         serve(
@@ -138,17 +148,23 @@ class _Hub:
 
     def _application(self) -> Starlette:
         settings = self._settings
-        callers = Callers(tokens=self._tokens, reviewer=settings.reviewer, rights=settings.rights, log=self._log)
+        asks = settings.connection is not None and bool(settings.rights.writers or settings.rights.readers)
+        reviewer = TokenReviewer(settings.connection, (AUDIENCE,)) if asks and settings.connection else None
+        callers = Callers(tokens=self._tokens, reviewer=reviewer, rights=settings.rights, log=self._log)
         alive = [
             Condition("intake", lambda: self._intake.is_alive),
             Condition("keeper", lambda: self._keeper.is_alive),
         ]
+        ready = [*alive, Condition("disk", self._intake.is_writable)]
+        if self._watching is not None:
+            watching = self._watching
+            ready.append(Condition("cluster", lambda: watching.is_synced))
         front = Front(
             callers=callers,
             intake=self._intake,
             limits=settings.limits,
             metrics=self._metrics,
-            health=Health(alive, [*alive, Condition("disk", self._intake.is_writable)]),
+            health=Health(alive, ready),
         )
         library = Library(
             settings.folder, callers=callers, limits=settings.limits, metrics=self._metrics, status=self._status
@@ -162,8 +178,15 @@ class _Hub:
             "time": timestamp(now),
             "waiting": {"windows": self._inbox.count, "bytes": self._inbox.size},
             "disk_free": free_bytes(self._settings.folder),
+            "cluster": self._cluster_status(),
             "nodes": [node_report(node, now) for node in self._state.nodes()],
         }
+
+    def _cluster_status(self) -> dict[str, Any] | None:
+        if self._watching is None:
+            return None
+        kinds = {name: status.state for name, status in self._watching.status().items()}
+        return {"synced": self._watching.is_synced, "kinds": kinds}
 
     def _say_started(self) -> None:
         host, port = self._listening.getsockname()[:2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from starlette.responses import JSONResponse, Response
@@ -12,8 +13,11 @@ from starlette.routing import Route
 from netpol.agent.hub.app import SAFE
 from netpol.agent.hub.limits import Budget
 from netpol.agent.hub.listing import NAME, listing
-from netpol.agent.hub.refusals import ABSENT, BAD, RefusedError
+from netpol.agent.hub.refusals import ABSENT, AWAY, BAD, RefusedError
+from netpol.agent.hub.watching import FOLDER
+from netpol.cluster.history import History
 from netpol.dataset.layout import FORMAT, VERSION
+from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +57,7 @@ class Library:
         return [
             Route("/v1/dataset", self.dataset, methods=["GET"]),
             Route("/v1/files/{name:path}", self.file, methods=["GET"]),
+            Route("/v1/cluster", self.cluster, methods=["GET"]),
             Route("/v1/status", self.status, methods=["GET"]),
         ]
 
@@ -86,6 +91,19 @@ class Library:
         self._metrics.files.inc()
         return _FileResponse(file, self._readers, self._seconds)
 
+    async def cluster(self, request: Request) -> Response:
+        """The cluster's history over a span of time, as `--cluster` reads it; 404 where none is kept."""
+        await self._require_reader(request)
+        since, until = (_time(request, name) for name in ("since", "until"))
+        with self._readers.held(1):
+            try:
+                file = await asyncio.to_thread(_history, self._root / FOLDER, since, until)
+            except InputError:
+                raise RefusedError(ABSENT, "no history of the cluster is kept", "no history") from None
+            except OSError as error:
+                raise RefusedError(AWAY, f"no room for a copy: {error.strerror}", "disk error", after=30) from None
+        return _FileResponse(file, self._readers, self._seconds, "application/json")
+
     async def status(self, request: Request) -> Response:
         """How the nodes fare."""
         await self._require_reader(request)
@@ -99,12 +117,13 @@ class _FileResponse(Response):
         file: Closed at the end.
         readers: Held while it is sent.
         seconds: After which it is broken off.
+        media_type: What is in it.
     """
 
-    def __init__(self, file: BinaryIO, readers: Budget, seconds: float) -> None:
+    def __init__(self, file: BinaryIO, readers: Budget, seconds: float, media_type: str = FILE_TYPE) -> None:
         self._file, self._readers, self._seconds = file, readers, seconds
         self._left = os.fstat(file.fileno()).st_size
-        super().__init__(headers={**SAFE, "content-length": str(self._left)}, media_type=FILE_TYPE)
+        super().__init__(headers={**SAFE, "content-length": str(self._left)}, media_type=media_type)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         with self._file, self._readers.held(1):
@@ -121,6 +140,22 @@ class _FileResponse(Response):
 
 def _opened(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+
+
+def _history(folder: Path, since: int | None, until: int | None) -> BinaryIO:
+    """A copy, in a file that has no name: the history is not held up by who reads slowly.
+
+    Raises:
+        InputError: There is none.
+    """
+    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed by the answer
+    try:
+        file.writelines(line.encode("ascii") for line in History.read(folder).text(since, until))
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _time(request: Request, name: str) -> int | None:

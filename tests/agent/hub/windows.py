@@ -42,11 +42,10 @@ def window(
 ) -> Window:
     """A window that holds so many connections."""
     begin = this_minute() if begin is None else begin
-    first = 20_000 + number % 1000
     packets = [
         packet
         for each in range(connections)
-        for packet in handshake(begin + each * 10_000, 0x0A000100 + each // 20_000, first + each % 20_000)
+        for packet in handshake(begin + each * 10_000, 0x0A000100 + each // 20_000, _port(number * connections + each))
     ]
     return Window(
         observer=observer,
@@ -60,6 +59,11 @@ def window(
         interfaces=3,
         version=version,
     )
+
+
+def _port(count: int) -> int:
+    """A port that no other connection of some thousands has."""
+    return 20_000 + count % 40_000
 
 
 def body(**wanted: object) -> tuple[str, bytes]:
