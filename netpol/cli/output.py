@@ -92,7 +92,7 @@ def write_directory(
         files[KUSTOMIZATION] = MARK + kustomization(listed)
         changed = [path for path in found_there if path in files and _differs(directory / path, files[path])]
         for path, text in files.items():
-            _write(directory / path, text)
+            write_file(directory / path, text)
         for path in stale if leftovers.prune else ():
             _delete(directory / path)
         for path in before - kept - lists.keys():
@@ -188,7 +188,7 @@ def _delete(path: Path) -> None:
         path.parent.rmdir()
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """Readers see the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".netpol-")

@@ -18,28 +18,35 @@ TOKEN_REVIEWS: Final[dict[str, Any]] = {
 """What the hub takes to know its agents, see `netpol.cluster.token_review`."""
 
 
-def cluster_rules(verbs: tuple[str, ...] = WATCH) -> list[dict[str, Any]]:
-    """The rules of a ClusterRole that may read everything that netpol reads, and nothing else.
+def list_rules(verbs: tuple[str, ...] = WATCH) -> list[dict[str, Any]]:
+    """One rule an API group, in the order in which they are asked for.
 
     Args:
-        verbs: What it may do with each list: `READ` or `WATCH`.
-
-    Returns:
-        One rule an API group, in the order in which they are asked for, and one for the few ConfigMaps.
+        verbs: What may be done with each list: `READ` or `WATCH`.
     """
     groups: dict[str, list[str]] = {}
     for kind in (*KINDS, *POLICY_KINDS):
         groups.setdefault(kind.group, []).append(kind.resource)
-    lists = [
-        {"apiGroups": [group], "resources": resources, "verbs": list(verbs)} for group, resources in groups.items()
-    ]
-    configs = {
+    return [{"apiGroups": [group], "resources": found, "verbs": list(verbs)} for group, found in groups.items()]
+
+
+def config_rule() -> dict[str, Any]:
+    """The rule for the few ConfigMaps, all of which are in kube-system: a Role there is enough."""
+    return {
         "apiGroups": [CONFIG_KIND.group],
         "resources": [CONFIG_KIND.resource],
         "resourceNames": list(CONFIGS),
         "verbs": ["get"],
     }
-    return [*lists, configs]
+
+
+def cluster_rules(verbs: tuple[str, ...] = WATCH) -> list[dict[str, Any]]:
+    """The rules of a ClusterRole that may read everything that netpol reads, and nothing else.
+
+    Args:
+        verbs: What it may do with each list: `READ` or `WATCH`.
+    """
+    return [*list_rules(verbs), config_rule()]
 
 
 def hub_rules() -> list[dict[str, Any]]:

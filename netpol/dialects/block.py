@@ -75,6 +75,8 @@ def _is_nested(value: Value) -> TypeGuard[Sequence[Value] | Mapping[str, Value]]
 def _flat(value: Value) -> str:
     if isinstance(value, str):
         return scalar(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     return "{}" if isinstance(value, Mapping) else "[]"

@@ -24,7 +24,7 @@ def with_comments(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 VALUES = st.recursive(
-    with_comments(TEXTS | st.integers(-(2**63), 2**63)),
+    with_comments(TEXTS | st.booleans() | st.integers(-(2**63), 2**63)),
     lambda inner: with_comments(st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=12,
 )
