@@ -17,18 +17,16 @@ from netpol.dataset.window import Losses, Window
 from netpol.flows.connections import joined
 from netpol.flows.pieces import pieces_of, pieces_of_quotes
 from netpol.flows.records import FROM_HIGH, NEVER, SEEN, Records, empty, stacked
+from netpol.names.relay import Relay
 from netpol.names.table import Limits as NameLimits
-from netpol.names.table import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from netpol.agent.streams import Streams
-    from netpol.capture.name_evidence import Answers, Greeting
     from netpol.capture.records import Records as Packets
-    from netpol.capture.views import Ints
 
 _GRACE: Final = 300_000_000
 """So many nanoseconds after its end a window is closed if no later packet closes it: blocks come a little late."""
@@ -44,14 +42,14 @@ class Limits:
     """How much a window holds in memory.
 
     Attributes:
-        records: Partial connections, 120 bytes each; beyond it those are let go of that went one way only, the
-            newest first: so a scan or a flood does not push out conversations.
+        records: Partial connections, 121 bytes each, and some times as much while they are joined. Beyond it those are
+            let go of that went one way only, the newest first: a scan or a flood does not push out conversations.
         pieces: Partial connections that are collected before they are joined.
         fragments: First fragments that are remembered.
         names: What of names.
     """
 
-    records: int = 1 << 17
+    records: int = 100_000
     pieces: int = 1 << 15
     fragments: int = 1024
     names: NameLimits = _NAMES
@@ -72,33 +70,12 @@ class Observer:
     version: str
 
 
-class _Sink:
-    """Hands names on to the table of the window that is open."""
-
-    def __init__(self, limits: NameLimits) -> None:
-        self.names = Names(limits)
-
-    def take_answers(self, answers: Answers) -> None:
-        self.names.take_answers(answers)
-
-    def take_greetings(self, greetings: Sequence[Greeting]) -> None:
-        self.names.take_greetings(greetings)
-
-    def take_questions(self, clients: NDArray[np.uint64], exchange: NDArray[np.uint64], time: Ints) -> None:
-        self.names.take_questions(clients, exchange, time)
-
-    def take_hidden(self, client: tuple[int, int], server: tuple[int, int], protocol: int) -> None:
-        self.names.take_hidden(client, server, protocol)
-
-    def count(self, what: str, number: int) -> None:
-        self.names.count(what, number)
-
-
 class Recorder:
     """The window that is open.
 
     Attributes:
         interfaces: How many are listened to; written into windows.
+        given_up: Windows that could not be kept and of which no window told yet, and the partial connections in them.
     """
 
     def __init__(self, observer: Observer, length: int, now: int, limits: Limits | None = None) -> None:
@@ -111,6 +88,7 @@ class Recorder:
             limits: Bounds.
         """
         self.interfaces = 0
+        self.given_up = (0, 0)
         self._observer = observer
         self._length = length
         self._limits = limits or Limits()
@@ -118,13 +96,14 @@ class Recorder:
         self._begin, self._end = now, now - now % length + length
         self._tally = Tally()
         self._fragments = FragmentTable(self._limits.fragments, self._tally)
-        self._sink = _Sink(self._limits.names)
-        self._reader = NameReader(self._sink)
+        self._names = Relay(self._limits.names)
+        self._reader = NameReader(self._names)
         self._table = empty()
         self._pieces: list[Records] = []
         self._waiting = 0
+        self._full: NDArray[np.uint64] | None = None
         self._streams: list[Streams] = [no_streams()]
-        self._evicted = self._kernel = self._windows = self._lost_records = 0
+        self._evicted = self._kernel = 0
         self._dropped_at = -NEVER
         self._latest = now
         self._packets = 0
@@ -140,11 +119,6 @@ class Recorder:
         if packets:
             self._kernel += packets
             self._dropped_at = now
-
-    def give_up(self, windows: int, records: int) -> None:
-        """Windows that could not be kept, and the partial connections in them."""
-        self._windows += windows
-        self._lost_records += records
 
     def take(self, packets: Packets) -> Iterator[Window]:
         """Packets in the order of time, nearly; yields the windows that they show to be over."""
@@ -194,7 +168,7 @@ class Recorder:
             end=until,
             packets=self._tally.packets - self._packets,
             records=records.compress(~stays),
-            names=self._sink.names.part(),
+            names=self._names.part(),
             losses=self._losses(),
             interfaces=self.interfaces,
             version=self._observer.version,
@@ -208,12 +182,11 @@ class Recorder:
         begin = now - now % self._length
         self._begin, self._end = max(begin, after if after <= now else begin), begin + self._length
         self._latest = self._begin
-        self._table = staying
+        self._table, self._full = staying, None
         keys = staying["hash"] & ~np.uint64(1)
         streams = joined_streams(self._streams)
         self._streams = [streams[np.isin(streams["key"] & ~np.uint64(1), keys)]]
-        self._sink.names = Names(self._limits.names)
-        self._evicted = self._kernel = self._windows = self._lost_records = 0
+        self._evicted = self._kernel = 0
         self._packets, self._undecoded = self._tally.packets, dict(self._tally.undecoded)
 
     def _losses(self) -> Losses:
@@ -223,8 +196,8 @@ class Recorder:
             kernel=self._kernel,
             evicted=self._evicted,
             undecodable={why: count for why, count in sorted(fresh.items()) if count > 0},
-            windows=self._windows,
-            records=self._lost_records,
+            windows=self.given_up[0],
+            records=self.given_up[1],
         )
 
     def _decode(self, packets: Packets) -> None:
@@ -237,17 +210,28 @@ class Recorder:
                     self._streams.append(streams)
             else:
                 pieces = pieces_of_quotes(item.batch)
+            if self._full is not None:
+                pieces = self._refused(pieces, self._full)
             self._pieces.append(pieces)
             self._waiting += len(pieces)
-        if self._waiting >= max(self._limits.pieces, len(self._table) // 2):
+        if self._waiting >= max(self._limits.pieces, len(self._table) // 4):
             self._join()
+
+    def _refused(self, pieces: Records, known: NDArray[np.uint64]) -> Records:
+        """Without what would be let go of when it was joined: attempts that the full table does not know."""
+        at = np.minimum(np.searchsorted(known, pieces["hash"]), len(known) - 1)
+        stays = ~_one_way(pieces) | (known[at] == pieces["hash"])
+        self._evicted += int((~stays).sum())
+        return pieces.compress(stays)
 
     def _join(self) -> None:
         if not self._pieces:
             return
-        self._table = joined(stacked([self._table, *self._pieces]))
-        self._pieces.clear()
-        self._waiting = 0
+        parts = [self._table, *self._pieces]
+        self._table, self._pieces, self._waiting = empty(), [], 0
+        whole = stacked(parts)
+        parts.clear()  # what it was made of is not needed while it is joined
+        self._table = joined(whole)
         excess = len(self._table) - self._limits.records
         if excess > 0:
             self._evict(excess)
@@ -258,10 +242,15 @@ class Recorder:
         self._streams = [streams]
 
     def _evict(self, excess: int) -> None:
-        both = np.uint16(SEEN << FROM_HIGH | SEEN)
-        one_way = (self._table["events"] & both) != both
-        order = np.lexsort((-self._table["first"], ~one_way))
+        order = np.lexsort((-self._table["first"], ~_one_way(self._table)))
         self._evicted += excess
         stays = np.ones(len(self._table), np.bool_)
         stays[order[:excess]] = False
         self._table = self._table.compress(stays)
+        self._full = np.sort(self._table["hash"])
+
+
+def _one_way(records: Records) -> NDArray[np.bool_]:
+    both = np.uint16(SEEN << FROM_HIGH | SEEN)
+    result: NDArray[np.bool_] = (records["events"] & both) != both
+    return result

@@ -132,7 +132,7 @@ class Agent:
         interfaces = Interfaces(settings.interfaces)
         with Ring(self._program(interfaces), settings.buffer) as ring:
             recorder = Recorder(observer, int(settings.window * SECOND), time.time_ns(), settings.limits)
-            recorder.give_up(*self._spool.take_losses())
+            recorder.given_up = self._spool.losses()
             self._spool.state.recording = True
             self._spool.keep_state()
             self._spool.sign_of_life()
@@ -195,7 +195,7 @@ class Agent:
         for window in windows:
             self._windows += 1
             why = self._spool.add(window)
-            recorder.give_up(*self._spool.take_losses())
+            recorder.given_up = self._spool.losses()
             self._log(_account(window) + (f"; could not be kept: {why}" if why else ""))
             if self._sender is not None:
                 self._sender.wake()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".window"
 REFUSED: Final = ".refused"
 """Of windows that the hub will never take: kept while there is room, for whoever wants to know why."""
-_STATE: Final = "state.json"
-_ALIVE: Final = "alive"
+_STATE: Final = ".state.json"
+ALIVE: Final = ".alive"
+"""The file that is touched as long as the agent runs."""
 
 
 class State(msgspec.Struct):
@@ -126,15 +127,15 @@ class Spool:
                 return False
         return True
 
-    def take_losses(self) -> tuple[int, int]:
-        """Windows given up and the partial connections in them, for the next window to tell; they are its own now."""
+    def losses(self) -> tuple[int, int]:
+        """Windows given up that no window in the folder tells of, and the partial connections in them."""
         with self._lock:
-            lost = self.state.windows, self.state.records
-            self.state.windows = self.state.records = 0
-        return lost
+            return self.state.windows, self.state.records
 
     def add(self, window: Window) -> str:
         """Keeps a window; older ones give way if there is no room for it.
+
+        What the window tells of losses is told once it is durable: a power cut in between tells it twice.
 
         Returns:
             Why the window could not be kept, empty if it was.
@@ -150,10 +151,12 @@ class Spool:
                 self._kept[name] = Kept(
                     identity=window.identity, path=path, size=status.st_size, age=status.st_mtime_ns
                 )
+                self.state.windows -= losses.windows
+                self.state.records -= losses.records
         except OSError as error:
             with self._lock:
-                self.state.windows += 1 + losses.windows
-                self.state.records += len(window.records) + losses.records
+                self.state.windows += 1
+                self.state.records += len(window.records)
             self.keep_state()
             return error.strerror or str(error)
         self.keep_state()
@@ -191,7 +194,7 @@ class Spool:
     def sign_of_life(self) -> None:
         """Touches the file that probes look at."""
         with contextlib.suppress(OSError):
-            (self.folder / _ALIVE).touch()
+            (self.folder / ALIVE).touch()
 
     def _make_room(self, size: int) -> None:
         if size > self.allowance:

@@ -264,7 +264,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(files):
             file = Path(here, name)
-            if file.is_file():
+            # Behind a dot stands what a program keeps for itself, or what it has not finished yet.
+            if not name.startswith(".") and file.is_file():
                 yield file
 
 

@@ -82,7 +82,7 @@ def agent(
     The kernel hands over what opens and closes connections, what carries names, and a sample of the rest. Each minute
     becomes one window: a file in the spool folder, that `netpol learn` reads, and that goes to the hub if there is one.
 
-    It needs the capability NET_RAW, and stops at SIGTERM with its last window written. It touches the file `alive` in
+    It needs the capability NET_RAW, and stops at SIGTERM with its last window written. It touches the file `.alive` in
     the spool folder every second: a probe may look at how old that is.
     """
     import signal

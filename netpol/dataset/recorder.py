@@ -18,17 +18,14 @@ from netpol.dataset.window_codec import MOST_RECORDS
 from netpol.flows.connections import joined
 from netpol.flows.pieces import pieces_of, pieces_of_quotes
 from netpol.flows.records import Records, empty, stacked
-from netpol.names.table import Names
+from netpol.names.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from netpol.capture.name_evidence import Answers, Greeting
     from netpol.capture.sources import Input
-    from netpol.capture.views import Ints
-    from netpol.names.part import NamesPart
 
 _OPEN: Final = 2
 """Minutes that are collected at once: packets of several interfaces are not always in order."""
@@ -77,7 +74,7 @@ class _Recorder:
     """Collects the pieces of some minutes, and lets go of a minute when packets are far enough beyond it."""
 
     def __init__(self, run: str, observer: str, version: str, tally: Tally) -> None:
-        self.names = _Relay()
+        self.names = Relay()
         self._run = run
         self._observer = observer
         self._version = version
@@ -150,35 +147,3 @@ def _chosen(batch: PacketBatch | Unreachables, which: NDArray[np.bool_]) -> Pack
         each.name: getattr(batch, each.name)[which] for each in fields(batch) if each.name != "family"
     }
     return type(batch)(family=batch.family, **columns)
-
-
-class _Relay:
-    """A `NameSink` whose table begins anew with each window."""
-
-    def __init__(self) -> None:
-        self._names = Names()
-
-    def part(self) -> NamesPart:
-        """What was heard since the last time."""
-        names, self._names = self._names, Names()
-        return names.part()
-
-    def take_answers(self, answers: Answers) -> None:
-        """Passed on."""
-        self._names.take_answers(answers)
-
-    def take_greetings(self, greetings: Sequence[Greeting]) -> None:
-        """Passed on."""
-        self._names.take_greetings(greetings)
-
-    def take_questions(self, clients: NDArray[np.uint64], exchange: NDArray[np.uint64], time: Ints) -> None:
-        """Passed on."""
-        self._names.take_questions(clients, exchange, time)
-
-    def take_hidden(self, client: tuple[int, int], server: tuple[int, int], protocol: int) -> None:
-        """Passed on."""
-        self._names.take_hidden(client, server, protocol)
-
-    def count(self, what: str, number: int) -> None:
-        """Passed on."""
-        self._names.count(what, number)

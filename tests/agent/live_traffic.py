@@ -133,6 +133,13 @@ with socket.create_connection((server, 8000), timeout=5) as s:
     s.recv(4096)
 """
 
+ONE = r"""
+import socket, sys
+with socket.create_connection((sys.argv[1], 8000), timeout=5) as s:
+    s.send(b"x")
+    s.recv(1)
+"""
+
 HOLD = r"""
 import socket, sys
 held = [socket.create_connection((address, 8002), timeout=5) for address in sys.argv[1:]]

@@ -160,14 +160,14 @@ class Recording:
         self._world, self._namespace = world, namespace
         everything = "-i any -y LINUX_SLL2 -U --immediate-mode -s 2048 -B 16384 -Z root -w"
         self.tcpdump = world.start(namespace, "tcpdump", *everything.split(), str(self.capture))
-        _await_line(self.tcpdump, "listening on")
+        await_line(self.tcpdump, "listening on")
         self.agent = self.start_agent()
 
     def start_agent(self) -> subprocess.Popen[str]:
         agent = self._world.start(
             self._namespace, sys.executable, "-m", "netpol", "agent", "--spool", str(self.spool), *self._options
         )
-        self.log.append(_await_line(agent, "records on"))
+        self.log.append(await_line(agent, "records on"))
         return agent
 
     def stop(self) -> None:
@@ -181,14 +181,19 @@ class Recording:
         assert "0 packets dropped by kernel" in errors, errors
 
     def windows(self) -> list[Window]:
-        found = [read_window(path.read_bytes(), path.name) for path in self.spool.glob("*.window")]
-        return sorted(found, key=lambda window: (window.begin, window.number))
+        return windows_in(self.spool)
 
     def rows_of_agent(self) -> set[Row]:
         return rows(assemble(window.records for window in self.windows()))
 
     def rows_of_everything(self) -> set[Row]:
         return rows(assemble(read_packets([self.capture], Tally())))
+
+
+def windows_in(spool: Path) -> list[Window]:
+    """All windows of a folder, in order."""
+    found = [read_window(path.read_bytes(), path.name) for path in spool.glob("*.window")]
+    return sorted(found, key=lambda window: (window.begin, window.number))
 
 
 def rows(table: Iterable[Flow] | FlowTable) -> set[Row]:
@@ -217,7 +222,7 @@ def _of_the_link(address: Address) -> bool:
     return of_link or str(address) in {"fd77:1::1", "fd77:2::1"}
 
 
-def _await_line(process: subprocess.Popen[str], text: str) -> str:
+def await_line(process: subprocess.Popen[str], text: str) -> str:
     """The first line on stderr with the text in it."""
     assert process.stderr is not None
     end = time.monotonic() + _START_SECONDS
