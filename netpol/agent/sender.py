@@ -106,6 +106,12 @@ class Sender:
             self._thread.join(seconds)
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        finally:
+            self._forget_connection()
+
+    def _send_all(self) -> None:
         failures = 0
         while True:
             kept = self.spool.oldest()

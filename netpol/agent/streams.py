@@ -33,15 +33,16 @@ STREAM: Final = np.dtype(
         ("payload", np.int64),  # bytes in packets that were captured
         ("acked", np.bool_),  # the other end acknowledged something of it, be it by a RST
         ("reset", np.bool_),  # it ended with a RST
+        ("closed", np.bool_),  # it ended with a FIN, whose number is counted
     ]
 )
 
 Streams = np.ndarray[tuple[int], np.dtype[np.void]]
 """A structured array of STREAM: one direction of a connection each, ascending by key."""
 
-_SYN, _RST, _ACK = 2, 4, 16
+_FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _NOT_DATA: Final = 2
-"""A FIN takes one number (RFC 9293, 3.4), and a keep-alive goes one back (RFC 9293, 3.8.4): neither is payload."""
+"""A FIN that was not seen takes one number (RFC 9293, 3.4), and a keep-alive goes one back (3.8.4): no payload."""
 _LAST: Final = np.uint64(1)
 
 
@@ -63,7 +64,8 @@ def streams_of(batch: PacketBatch) -> Streams:
     hashes, from_high = ends_of(its)
     key = hashes & ~_LAST | from_high
     sent = np.zeros(len(rows), STREAM)
-    sent["key"], sent["low"], sent["high"] = key, its.sequence, its.sequence + its.payload
+    sent["closed"] = (its.flags & _FIN) != 0
+    sent["key"], sent["low"], sent["high"] = key, its.sequence, its.sequence + its.payload + sent["closed"]
     sent["payload"], sent["reset"] = its.payload, reset[rows]
     acknowledges = (its.flags & _ACK) != 0
     received = np.zeros(np.count_nonzero(acknowledges), STREAM)
@@ -87,7 +89,7 @@ def joined_streams(parts: Sequence[Streams]) -> Streams:
         away = (streams[name] - base).view(np.int32)
         result[name] = base[starts] + reduction.reduceat(away, starts).view(np.uint32)
     result["payload"] = np.add.reduceat(streams["payload"], starts)
-    for name in ("acked", "reset"):
+    for name in ("acked", "reset", "closed"):
         result[name] = np.logical_or.reduceat(streams[name], starts)
     return result
 
@@ -128,7 +130,7 @@ def _tell(
     server = (side == (LOW_CLIENT if from_high else HIGH_CLIENT)) & (records["synack"][rows] != NEVER)
     begin = np.where(client, records["client_isn"][rows], records["server_isn"][rows]) + np.uint32(1)
     begin = np.where(client | server, begin, its["low"])
-    span = (its["high"] - begin).view(np.int32).astype(np.int64)
+    span = (its["high"] - begin).view(np.int32).astype(np.int64) - its["closed"]
     loaded = span > _NOT_DATA
     records["bytes"][rows] += np.where(loaded, np.maximum(span - its["payload"], 0), 0)
     records["events"][rows] |= loaded.astype(np.uint16) * np.uint16(DATA << (FROM_HIGH if from_high else 0))

@@ -74,7 +74,8 @@ class Ends:
             for each in index.hour(hour).raw
             for row in each.rows
         ]
-        return sum(each.losses.windows for each in [*rows, *windows_in(self.data / "inbox")])
+        waiting = windows_in(self.data / "inbox")
+        return sum(each.losses.windows for each in rows) + sum(each.losses.windows for each in waiting)
 
 
 def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
@@ -126,7 +127,7 @@ def test_killed_at_random_no_window_is_damaged_or_doubled_and_each_kill_costs_on
     assert len(kept) == len(set(kept))
     runs: dict[str, list[int]] = {}
     for identity in kept:
-        run, _, number = identity.partition("-")
-        runs.setdefault(run, []).append(int(number))
+        run, _, place = identity.partition("-")
+        runs.setdefault(run, []).append(int(place))
     assert all(sorted(numbers) == list(range(len(numbers))) for numbers in runs.values())
     assert ends.lost() == kills
