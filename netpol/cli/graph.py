@@ -31,6 +31,7 @@ class Format(StrEnum):
     GEXF = "gexf"
     CYTOSCAPE = "cytoscape"
     CSV = "csv"
+    HTML = "html"
 
 
 DRAWN = frozenset({Format.TEXT, Format.MERMAID, Format.DOT})
@@ -97,7 +98,8 @@ def graph(
     """Show who talks to whom, and what a policy set makes of it.
 
     Each edge is allowed and used, new, denied, allowed but unused, or quarantined with its reason. text, mermaid and
-    dot leave out what no policy can speak of, such as ICMP, unless --state asks for it.
+    dot leave out what no policy can speak of, such as ICMP, unless --state asks for it. html is a page that works
+    offline: save it as a file and open it in a browser.
     """
     from netpol.cli.observe import (
         ClusterChoice,
@@ -110,9 +112,12 @@ def graph(
     )
     from netpol.cli.policies import read_policy_set
     from netpol.model.selector_text import parse_selector
+    from netpol.view import page
     from netpol.view.flow_graph import State
     from netpol.view.narrow import Wanted, narrowed
 
+    if output is Format.HTML:
+        page.require()
     paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths, policies or [], old or [])
     wanted = Wanted(
@@ -164,6 +169,7 @@ def _print(graph: FlowGraph, output: Format, wanted: Wanted, *, everything: bool
     from netpol.view.csv_edges import csv_lines
     from netpol.view.dot import dot_pieces
     from netpol.view.mermaid import mermaid
+    from netpol.view.page import page_pieces
     from netpol.view.tree import Glyphs, tree
 
     if output is Format.TEXT:
@@ -171,6 +177,8 @@ def _print(graph: FlowGraph, output: Format, wanted: Wanted, *, everything: bool
         graph_text.write(tree(graph, glyphs, shown=wanted.node, everything=everything), sys.stdout)
     elif output is Format.JSON:
         sys.stdout.writelines(json_pieces(graph))
+    elif output is Format.HTML:
+        sys.stdout.writelines(page_pieces(graph))
     elif output is Format.MERMAID:
         sys.stdout.write(mermaid(graph, everything=everything))
     elif output is Format.DOT:

@@ -29,8 +29,8 @@ def learn(
             "-d",
             "--directory",
             metavar="DIR",
-            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml, REVIEW.md, summary.json and allowlists, not "
-            "YAML on stdout.",
+            help="Write DIR/NAMESPACE/NAME.yaml, kustomization.yaml, REVIEW.md, graph.html, summary.json and "
+            "allowlists, not YAML on stdout.",
             show_default=False,
         ),
     ] = None,
@@ -121,10 +121,11 @@ def learn(
     Existing policies that netpol did not write are never changed: what they keep open, and what could go, is told.
     """
     from netpol.cli.account import write_account
+    from netpol.cli.graph_learn import page_of_learned
     from netpol.cli.learning import Wish, learned
     from netpol.cli.observe import ClusterChoice, cluster_paths, refuse_shared_stdin, warn
-    from netpol.cli.output import Leftovers, write_directory
-    from netpol.cli.review_learn import review_of_learned
+    from netpol.cli.output import GRAPH, REVIEW, Leftovers, write_directory
+    from netpol.cli.review_learn import change_of, review_of_learned
     from netpol.dialects.kubernetes import to_files, to_yaml
     from netpol.errors import UsageError
     from netpol.policy.generate import Directions as Isolation
@@ -168,8 +169,12 @@ def learn(
         narrowed = bool(choice.namespaces or choice.selector)
         leftovers = Leftovers(asks_about=result.scope.asks_about, prune=prune, merged=result.merged, narrowed=narrowed)
         policies = translation.to_files() if translation else to_files(result.policies, nodes=result.nodes)
-        review = review_of_learned(result, directory, prune=prune)
-        write_directory(directory, policies, result.summary, leftovers, result.allowlists, review)
+        change = change_of(result, directory, prune=prune)
+        # What the last run wrote about the same change still tells of it: a second run changes nothing.
+        reports = {} if change.again else {REVIEW: review_of_learned(result, change)}
+        if not change.again or not (directory / GRAPH).is_file():
+            reports[GRAPH] = page_of_learned(result, change)
+        write_directory(directory, policies, result.summary, leftovers, result.allowlists, reports)
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")

@@ -34,6 +34,8 @@ from netpol.policy.merge import Terms, merge
 from netpol.policy.replay import replay
 from netpol.policy.tightness import tightness
 from netpol.policy.withhold import withhold
+from netpol.view.gather import Gatherer
+from netpol.view.time_bins import window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +131,9 @@ def learned(wish: Wish) -> Learned:
     flows = reading.resolved(known)
     selectors = Selectors(inventory, lambda key: usable(wish.dialect, key))
     flows = watch.through(flows) if found else flows
-    admission = admit(flows, inventory, selectable=selectors.selectable, bar=guard.bar)
+    gatherer = Gatherer(window_of(reading.table)) if wish.directory is not None else None
+    gathering = gatherer.watch if gatherer else lambda _flow, _decision: None
+    admission = admit(flows, inventory, selectable=selectors.selectable, watch=gathering, bar=guard.bar)
     graph = LabelGraph.of(admission, inventory)
     generated = generate(graph, inventory, selectors, replace(choice, withheld=guard.addresses))
     scope = Scope(choice, inventory)
@@ -173,6 +177,7 @@ def learned(wish: Wish) -> Learned:
             figures=figures,
             today=today if found else None,
             comparison=laid.comparison if laid else None,
+            gatherer=gatherer,
         ),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from netpol.cli.observe import note, warn
 from netpol.dialects.files import files_of, kustomization
 from netpol.errors import InputError, NetpolError, UsageError
+from netpol.view.page import MARK as PAGE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 KUSTOMIZATION = "kustomization.yaml"
 SUMMARY = "summary.json"
 REVIEW = "REVIEW.md"
+GRAPH = "graph.html"
 ALLOWLISTS = "allowlists"
 POLICY_KINDS = frozenset({"NetworkPolicy", "CiliumNetworkPolicy"})
 MARK = "# Written by netpol: edits are lost when it runs again.\n"
 """First line of the kustomization; policies are known by their label, the summary by its `generator`."""
 REVIEW_MARK = "# Review of network policies, by netpol\n"
 """First line of the report."""
-_MARKS = {KUSTOMIZATION: MARK, REVIEW: REVIEW_MARK}
+_MARKS = {KUSTOMIZATION: MARK, REVIEW: REVIEW_MARK, GRAPH: PAGE_MARK}
 
 SHOWN = 5
 
@@ -57,9 +59,9 @@ def write_directory(
     summary: Mapping[str, object],
     leftovers: Leftovers = Leftovers(),
     allowlists: Mapping[str, str] | None = None,
-    review: str = "",
+    reports: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes policies, kustomization, summary and report below `directory`; says what it deletes and finds there.
+    """Writes policies, kustomization, summary and reports below `directory`; says what it deletes and finds there.
 
     Allowlists have no mark of their own, since each has its consumer's syntax: the summary lists them.
 
@@ -69,7 +71,7 @@ def write_directory(
         summary: Becomes `summary.json`.
         leftovers: What to do with netpol's own files that are not among these.
         allowlists: Path below `allowlists` to text.
-        review: The report, which begins with `REVIEW_MARK`; empty for none.
+        reports: `REVIEW` and `GRAPH` to their texts, which begin with their marks; empty for none.
 
     Raises:
         UsageError: A file stands in the way that netpol did not write.
@@ -80,8 +82,7 @@ def write_directory(
     lists = {} if kept else {f"{ALLOWLISTS}/{path}": text for path, text in (allowlists or {}).items()}
     summary = {**summary, ALLOWLISTS: sorted({*lists, *kept})}
     files = {**policies, **lists, SUMMARY: json.dumps(summary, indent=2, ensure_ascii=True) + "\n"}
-    if review:
-        files[REVIEW] = review
+    files |= {path: text for path, text in (reports or {}).items() if text}
     try:
         _refuse_foreign(directory, [path for path in files if path not in before])
         found_there = dict(policies_below(directory))

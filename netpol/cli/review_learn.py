@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netpol.policy.generate_statements import Statement
     from netpol.policy.merge import Merged
     from netpol.policy.tightness import Tightness
+    from netpol.view.gather import Gatherer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Material:
         figures: Against the policies of today; none where those were not looked at.
         today: None where existing policies were not looked at.
         comparison: None in the same case.
+        gatherer: What was seen, for the graph; None where no folder is written.
     """
 
     reading: Reading
@@ -45,25 +47,42 @@ class Material:
     figures: Tightness
     today: Existing | None = None
     comparison: Comparison | None = None
+    gatherer: Gatherer | None = None
 
 
-def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
-    """REVIEW.md, as it is to be written; has to be made before the folder is written.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The policies before and after.
 
-    Empty where the last run on the same input wrote one: that tells of the change, and a second run changes nothing.
+    Attributes:
+        yaml: How their text differs; empty where it does not.
+        again: The last run came to the same account and changed the same, so that what it wrote still tells of it.
+    """
+
+    old: tuple[Policy, ...]
+    new: tuple[Policy, ...]
+    yaml: str
+    again: bool
+
+
+def change_of(result: Learned, directory: Path, *, prune: bool) -> Change:
+    """What changes; has to be asked before the folder is written.
 
     Args:
         result: What was learned.
         directory: Says which policies there were, where no others were named.
         prune: What is no longer learned is deleted from it.
     """
-    from netpol.cli.review_markdown import markdown
-
-    material = result.material
     old, new = _sides(result, directory, prune=prune)
     yaml = _yaml(result, directory, old, new)
-    if not yaml and _is_again(result.summary, directory):
-        return ""
+    return Change(old=old, new=new, yaml=yaml, again=not yaml and _is_again(result.summary, directory))
+
+
+def review_of_learned(result: Learned, change: Change) -> str:
+    """REVIEW.md, as it is to be written."""
+    from netpol.cli.review_markdown import markdown
+
+    material, old, new = result.material, change.old, change.new
     inventory = material.cluster.inventory
     captured = Captured(
         window=window_of(material.reading.table),
@@ -78,7 +97,7 @@ def review_of_learned(result: Learned, directory: Path, *, prune: bool) -> str:
         keeps_open=comparison.keeps_open if comparison else (),
         uses=[use for use in comparison.never_used if use.key.policy in others] if comparison else (),
         remarks=(*losses(material.reading.tally), *_remarks(result.summary)),
-        yaml=yaml,
+        yaml=change.yaml,
     )
     report = report_of(
         Side(policies=old, inventory=inventory),

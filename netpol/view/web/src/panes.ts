@@ -1,0 +1,56 @@
+// The parts of the page as tabs: on a narrow screen one at a time, on a wide one the graph and the table always.
+
+import { h, part } from "./dom";
+
+const PANES = [
+  ["graph", "Graph"],
+  ["table", "Connections"],
+  ["details", "Details"],
+  ["list", "Workloads"],
+] as const;
+
+export type Pane = (typeof PANES)[number][0];
+
+export class Panes {
+  private readonly tabs = new Map<Pane, HTMLButtonElement>();
+
+  constructor(private readonly turned: (pane: Pane) => void) {
+    const bar = part("panes");
+    for (const [pane, title] of PANES) {
+      const tab = h(
+        "button",
+        { type: "button", role: "tab", id: `tab-${pane}`, "aria-controls": `${pane}-pane`, onclick: () => this.turn(pane) },
+        title,
+      );
+      this.tabs.set(pane, tab);
+      bar.append(tab);
+    }
+    bar.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step === undefined) return;
+      const seen = [...this.tabs].filter(([, tab]) => tab.offsetParent !== null);
+      const at = seen.findIndex(([, tab]) => tab === document.activeElement);
+      const [pane, tab] = seen[(at + step + seen.length) % seen.length] as [Pane, HTMLButtonElement];
+      this.turn(pane);
+      tab.focus();
+      event.preventDefault();
+    });
+    this.turn("graph");
+  }
+
+  /** On a wide screen only details and list take turns. */
+  get narrow(): boolean {
+    return this.tabs.get("graph")?.offsetParent !== null;
+  }
+
+  turn(pane: Pane): void {
+    document.body.dataset["pane"] = pane;
+    const low = pane === "list" ? "list" : "details";
+    for (const [name, tab] of this.tabs) {
+      const shown = this.narrow ? name === pane : name === low;
+      tab.setAttribute("aria-selected", String(shown));
+      tab.tabIndex = shown ? 0 : -1;
+    }
+    this.turned(pane);
+  }
+}
