@@ -72,8 +72,8 @@ def _shell() -> tuple[str, str]:
         raise UsageError(
             "this installation of netpol has no HTML viewer: it could not be built when netpol was installed, "
             "because npm or its registry was out of reach",
-            remedy="Install it again with a network (pip install --force-reinstall --no-deps), or from a wheel that has "
-            "the viewer. -o json, graphml, gexf, cytoscape and dot need none",
+            remedy="Install it again with a network (pip install --force-reinstall --no-deps), or from a wheel that "
+            "has the viewer. -o json, graphml, gexf, cytoscape and dot need none",
         ) from error
     head, _, tail = text.partition(_DATA)
     return head, tail

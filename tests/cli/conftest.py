@@ -11,6 +11,8 @@ from typing import Protocol
 import pytest
 
 from netpol.cli.main import main
+from netpol.errors import UsageError
+from netpol.view import page
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +49,15 @@ def netpol(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Answer(code, streams.out, streams.err)
 
     return run
+
+
+@pytest.fixture
+def page_is_built() -> None:
+    """Skips where the HTML viewer could not be built when netpol was installed."""
+    try:
+        page.require()
+    except UsageError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -16,6 +17,7 @@ import yaml
 
 from netpol.cli.graph import StateName
 from netpol.cli.graph_text import write
+from netpol.view import page
 from netpol.view.flow_graph import State
 
 if TYPE_CHECKING:
@@ -132,6 +134,28 @@ def test_every_format_has_the_shop(netpol: Netpol, shop: Path, sample: Path, out
     assert netpol(*arguments).out == answer.out
 
 
+@pytest.mark.usefixtures("page_is_built")
+def test_html_is_a_page_that_holds_what_json_says(
+    netpol: Netpol, graph: dict[str, Any], shop: Path, sample: Path
+) -> None:
+    answer = netpol("graph", shop, "--cluster", sample / "cluster.yaml", "-o", "html")
+    assert answer.code == 0
+    held = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', answer.out, re.DOTALL)
+    assert held
+    assert json.loads(held[1]) == graph
+
+
+def test_an_installation_without_the_page_says_so_before_it_reads_anything(
+    netpol: Netpol, sample: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("netpol.view.page._file", lambda: tmp_path / "page.html")
+    page._shell.cache_clear()
+    answer = netpol("graph", tmp_path / "nowhere.pcap", "--cluster", sample / "cluster.yaml", "-o", "html")
+    page._shell.cache_clear()
+    assert (answer.code, answer.out) == (2, "")
+    assert "no HTML viewer" in answer.err
+
+
 def test_the_tree_has_branches_for_what_was_asked_for(netpol: Netpol, shop: Path, sample: Path) -> None:
     answer = netpol("graph", shop, "--cluster", sample / "cluster.yaml", "-l", "app=redis")
     assert answer.out.splitlines() == [
@@ -162,7 +186,7 @@ def test_too_much_for_mermaid_is_said(
 
 @pytest.mark.parametrize(
     "wrong",
-    [("-o", "html"), ("-l", "a b c"), ("--state", "odd"), ("--min-connections", "-1"), ("-n", "shop", "-A")],
+    [("-o", "pdf"), ("-l", "a b c"), ("--state", "odd"), ("--min-connections", "-1"), ("-n", "shop", "-A")],
     ids=" ".join,
 )
 def test_wrong_usage(netpol: Netpol, shop: Path, sample: Path, wrong: tuple[str, ...]) -> None:

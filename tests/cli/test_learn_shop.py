@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from netpol.view import page
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Netpol
@@ -192,6 +195,50 @@ def test_what_others_wrote_is_never_overwritten(
     assert path in answer.err
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [tmp_path / path]
     assert (tmp_path / path).read_text() == text
+
+
+@pytest.mark.usefixtures("page_is_built")
+def test_the_graph_is_written_as_a_page_judged_by_what_was_learned(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
+    assert netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path).code == 0
+    learned = (tmp_path / "graph.html").read_text()
+    # The same captures, judged by the same policies: those that the graph learns by itself.
+    assert netpol("graph", shop, "--cluster", sample / CLUSTER, "-o", "html").out == learned
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "graph.html").write_text("<p>mine</p>")
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path / "mine")
+    assert answer.code == 2
+    assert "graph.html" in answer.err
+
+
+@pytest.mark.usefixtures("page_is_built")
+def test_the_page_tells_new_from_old_where_there_were_policies(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path
+) -> None:
+    existing = sample / "existing.yaml"
+    assert netpol("learn", shop, "--cluster", sample / CLUSTER, "--existing", existing, "-d", tmp_path).code == 0
+    written = (tmp_path / "graph.html").read_text()
+    assert '"compared": true' in written
+    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', written, re.DOTALL)
+    # The policies of today deny the shop's front its DNS, which worked and was learned.
+    assert {(edge["source"], edge["label"]) for edge in json.loads(data)["edges"] if edge["state"] == "new"} >= {
+        ("shop/web[Deployment]", "UDP/53")
+    }
+
+
+def test_without_the_viewer_everything_else_is_written(
+    netpol: Netpol, shop: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netpol.view.page._file", lambda: tmp_path / "page.html")
+    page._shell.cache_clear()
+    answer = netpol("learn", shop, "--cluster", sample / CLUSTER, "-d", tmp_path / "out")
+    page._shell.cache_clear()
+    assert answer.code == 0
+    assert "graph.html is not written: this installation of netpol has no HTML viewer" in answer.err
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} == {
+        "REVIEW.md", "kustomization.yaml", "summary.json",
+    }  # fmt: skip
 
 
 def test_what_an_earlier_run_left_behind_is_named(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def threats(folder: Path) -> dict[str, Any]:
 
 def everything(folder: Path) -> str:
     """All that is written but the reports about it."""
-    reports = {"summary.json", "REVIEW.md"}
+    reports = {"summary.json", "REVIEW.md", "graph.html"}
     return "".join(path.read_text() for path in folder.rglob("*") if path.is_file() and path.name not in reports)
 
 

@@ -46,7 +46,8 @@ class ViewerBuildHook(BuildHookInterface[Any]):
             except ViewerError as error:
                 self.app.display_warning(f"netpol is built without its HTML viewer: {error}")
                 return
-        build_data["artifacts"].append(viewer.page.relative_to(self.root).as_posix())
+        carried = [viewer.page, viewer.stamp] if self.target_name == "sdist" else [viewer.page]
+        build_data["artifacts"] += [path.relative_to(self.root).as_posix() for path in carried]
 
 
 class ViewerError(Exception):
@@ -54,16 +55,24 @@ class ViewerError(Exception):
 
 
 class Viewer:
-    """The page and what it is made from, below the root of the project."""
+    """The page and what it is made from.
+
+    Args:
+        root: Of the project.
+
+    Attributes:
+        page: The page, where it is built.
+        stamp: The fingerprint of the sources that it was built from.
+    """
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "netpol" / "view" / "web"
         self.page = self.folder / "dist" / "page.html"
-        self._stamp = self.folder / "dist" / "sources"
+        self.stamp = self.folder / "dist" / "sources"
 
     def is_built(self) -> bool:
         """Whether the page was built from the sources as they are."""
-        return self.page.is_file() and self._stamp.is_file() and self._stamp.read_text() == self._fingerprint()
+        return self.page.is_file() and self.stamp.is_file() and self.stamp.read_text() == self.fingerprint()
 
     def build(self) -> None:
         """Builds it.
@@ -82,14 +91,15 @@ class Viewer:
             _run([node, "build.mjs", "page.html"], work)
             self.page.parent.mkdir(exist_ok=True)
             shutil.copyfile(work / "page.html", self.page)
-        self._stamp.write_text(self._fingerprint())
+        self.stamp.write_text(self.fingerprint())
 
     def _sources(self) -> Iterator[Path]:
         for name in (".npmrc", "package.json", "package-lock.json", "build.mjs"):
             yield self.folder / name
         yield from sorted(path for path in (self.folder / "src").iterdir() if path.is_file())
 
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
+        """What tells these sources from others."""
         digest = hashlib.sha256()
         for path in self._sources():
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())

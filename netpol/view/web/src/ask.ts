@@ -63,7 +63,7 @@ function pathPanel(
   const options = model.graph.nodes
     .filter((node) => node.id !== question.node)
     .map((node) => h("option", { value: node.id, selected: node.id === question.other }, model.title(node.id)));
-  const select = h("select", { id: "path-to" }, h("option", { value: "" }, "choose an end"), ...options);
+  const select = h("select", { id: "path-to", "aria-label": "End of the path" }, h("option", { value: "" }, "choose an end"), ...options);
   select.addEventListener("change", () => store.set({ question: { ...question, other: select.value } }));
   const steps = found.edges.map((edge) =>
     h("li", {}, h("button", { type: "button", class: "link", onclick: () => store.selectEdges([edge.id]) }, `${model.title(edge.source)} ${edge.directed ? "\u2192" : "\u2014"} ${model.title(edge.destination)} ${plain(edge.label)}`)),
@@ -74,7 +74,7 @@ function pathPanel(
       "article",
       { class: "answer", id: "answer" },
       h("h2", {}, `Path from ${name}`),
-      h("p", {}, h("label", {}, "to ", select)),
+      h("p", {}, "to ", select),
       h("p", {}, sum),
       h("p", { class: "buttons" }, close),
       h("ol", {}, ...steps),

@@ -173,15 +173,16 @@ export class Canvas {
   }
 }
 
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ["External", "outside"],
+  ["Node", "machine"],
+  ["Service", "unsure"],
+  ["Unknown", "unsure"],
+  ["Ambiguous", "unsure"],
+]);
+
 function look(shape: Shape): string {
   if (shape.node === null) return "";
   if (shape.hub) return "hub";
-  const kinds: Readonly<Record<string, string>> = {
-    External: "outside",
-    Node: "machine",
-    Service: "unsure",
-    Unknown: "unsure",
-    Ambiguous: "unsure",
-  };
-  return kinds[shape.node.kind] ?? "";
+  return KINDS.get(shape.node.kind) ?? "";
 }

@@ -83,7 +83,7 @@ export function styleOf(theme: Theme): StylesheetJson {
     { selector: ".undirected", style: { "target-arrow-shape": "none" } },
     { selector: ".straight", style: { "curve-style": "straight" } },
     { selector: ".named", style: { label: "data(label)" } },
-    { selector: ".dim", style: { opacity: 0.18 } },
+    { selector: ".dim", style: { opacity: 0.28 } },
     { selector: "node.chosen", style: { "border-color": palette.focus, "border-width": 4, "border-style": "solid" } },
     {
       selector: "edge.chosen",

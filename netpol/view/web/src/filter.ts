@@ -54,8 +54,8 @@ function exceptState(filter: Filter, model: Model): (edge: FlowEdge) => boolean 
     }
     if (filter.protocol && !edge.protocols.includes(filter.protocol)) return false;
     if (ranges) {
-      const asked = filter.protocol ? [edge.ports[filter.protocol] ?? []] : Object.values(edge.ports);
-      if (!asked.some((found) => meets(found, ranges))) return false;
+      const asked = Object.entries(edge.ports).filter(([name]) => !filter.protocol || name === filter.protocol);
+      if (!asked.some(([, found]) => meets(found, ranges))) return false;
     }
     return !filter.time || (edge.seen !== null && meets(edge.seen.active, [filter.time]));
   };

@@ -1,7 +1,7 @@
 // The canvas by keyboard: a cursor that walks from shape to shape.
 
 import type { Canvas } from "./canvas";
-import type { Shape } from "./picture";
+import { shapeOfGroup, shapeOfNode, type Shape } from "./picture";
 
 const WAYS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowLeft: [-1, 0],
@@ -47,13 +47,21 @@ export function walkByKeys(element: HTMLElement, canvas: Canvas, walk: Walk): vo
     return best || at;
   };
 
+  const toggle = (shape: Shape): void => {
+    walk.toggle(shape);
+    // What the cursor stood on may be gone: its box, or who was in it, stands there now.
+    const box = shapeOfGroup(shape.group.id);
+    const there = [at, box, ...shape.group.nodes.map((node) => shapeOfNode(node.id))].find((id) => canvas.shape(id));
+    if (there !== undefined) move(there);
+  };
+
   element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const way = WAYS[event.key];
     const shape = canvas.shape(at);
     if (way) move(next(way));
     else if (event.key === "Enter" && shape) walk.select(shape);
-    else if (event.key === " " && shape) walk.toggle(shape);
+    else if (event.key === " " && shape) toggle(shape);
     else if (event.key === "+" || event.key === "=") canvas.zoomBy(1.25);
     else if (event.key === "-") canvas.zoomBy(0.8);
     else if (event.key === "0") canvas.fit();

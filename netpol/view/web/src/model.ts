@@ -11,10 +11,11 @@ export interface Group {
   readonly nodes: readonly FlowNode[];
 }
 
-const PLACES: Readonly<Record<string, readonly [string, string]>> = {
-  External: ["outside", "Outside the cluster"],
-  Node: ["nodes", "Nodes of the cluster"],
-};
+// Maps, not objects: a kind comes from whoever wrote the graph, and every object answers to `__proto__`.
+const PLACES: ReadonlyMap<string, readonly [id: string, title: string]> = new Map([
+  ["External", ["outside", "Outside the cluster"]],
+  ["Node", ["nodes", "Nodes of the cluster"]],
+]);
 
 /** What makes an edge the same in another graph: its id is only its number. */
 export const edgeKey = (edge: FlowEdge): string =>
@@ -47,7 +48,7 @@ export class Model {
       this.nodes.set(node.id, node);
       const [id, title] = node.namespace
         ? [`namespace ${node.namespace}`, plain(node.namespace)]
-        : (PLACES[node.kind] ?? ["unknown", "Not attributed"]);
+        : (PLACES.get(node.kind) ?? ["unknown", "Not attributed"]);
       const found = members.get(id) ?? { title, namespace: node.namespace || null, nodes: [] };
       found.nodes.push(node);
       members.set(id, found);

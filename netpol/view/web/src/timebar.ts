@@ -41,7 +41,7 @@ export class TimeBar {
     const [from, to] = [model.time(low), model.time(high + 1)];
     this.low.setAttribute("aria-valuetext", `from ${from}`);
     this.high.setAttribute("aria-valuetext", `to ${to}`);
-    this.words.textContent = filter.time ? `${from} to ${to} UTC; what was never seen is hidden` : `${from} to ${to} UTC, all of it`;
+    this.words.textContent = filter.time ? `${from} to ${to} UTC; what was never seen is hidden` : `all: ${from} to ${to} UTC`;
   }
 }
 
