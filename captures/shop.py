@@ -23,10 +23,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from shoplab.enforce import read_policies
+from shoplab.enforce import Enforcer, read_policies
 from shoplab.manifests import moment, snapshot
 from shoplab.network import Lab
-from shoplab.scenario import Scenario
+from shoplab.recording import Recording
+from shoplab.scenario import Scenario, standing_pods
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,8 +51,9 @@ def main() -> None:
         sys.exit("shop.py: network namespaces need root: run it with sudo")
     signal.signal(signal.SIGTERM, _leave)  # so that the lab is taken down before the process ends
     with Lab() as lab:
-        scenario = Scenario(lab, read_policies(options.policies) if options.policies else None)
-        scenario.play(options.captures)
+        lab.build(standing_pods())
+        scenario = Scenario(lab, [Enforcer(lab, read_policies(options.policies))] if options.policies else [])
+        scenario.play(Recording(lab, options.captures, standing_pods()))
     options.samples.mkdir(parents=True, exist_ok=True)
     (options.samples / "cluster.yaml").write_text(snapshot(scenario.times))
     truth = {

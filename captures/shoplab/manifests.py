@@ -33,13 +33,7 @@ _ORDER = (
 
 def snapshot(times: Times) -> str:
     """The whole cluster as one YAML List, in the order in which kubectl prints several kinds."""
-    clock = Clock(started=times.started, runs=times.runs)
-    items = [
-        *controllers_and_pods(clock),
-        *_namespaces(clock),
-        *_network(clock),
-        *(_node(node, clock) for node in NODES),
-    ]
+    items = objects(Clock(started=times.started, runs=times.runs))
     items.sort(
         key=lambda item: (_ORDER.index(item["kind"]), item["metadata"].get("namespace", ""), item["metadata"]["name"])
     )
@@ -48,6 +42,16 @@ def snapshot(times: Times) -> str:
     dumper = yaml.SafeDumper
     dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
     return yaml.dump(whole, Dumper=dumper, width=1000)
+
+
+def objects(clock: Clock) -> list[Manifest]:
+    """Everything that the API server holds, owners before what they own."""
+    return [
+        *_namespaces(clock),
+        *(_node(node, clock) for node in NODES),
+        *controllers_and_pods(clock),
+        *_network(clock),
+    ]
 
 
 def moment(time: datetime) -> str:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import zlib
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -33,6 +34,9 @@ search {namespace}.svc.cluster.local svc.cluster.local cluster.local
 nameserver {address}
 options ndots:5{more}
 """
+
+_LABS = count()
+"""Numbers for the labs of this process: two at once must not meet."""
 
 _SETTINGS = {
     "net/ipv4/ip_forward": "1",
@@ -58,7 +62,7 @@ class Lab:
     """
 
     def __init__(self) -> None:
-        self._prefix = f"npshop-{os.getpid():x}-"
+        self._prefix = f"npshop-{os.getpid():x}-{next(_LABS)}-"
         self._namespaces: list[str] = []
         self._processes: list[tuple[subprocess.Popen[str], signal.Signals]] = []
         self.folder = Path(tempfile.mkdtemp(prefix=self._prefix))
@@ -151,6 +155,14 @@ class Lab:
         self._ip(pod.key, "link set eth0 up")
         self._ip(pod.key, f"route add default via {pod.node.bridge}")
         self._ip(pod.key, f"-6 route add default via fd00:10:244:{pod.node.number}::1")
+
+    def add_machine(self, name: str, address: str) -> None:
+        """Give the network between the nodes one more machine, which is no part of the cluster."""
+        self._add(name)
+        self._ip("wire", f"link add {name} type veth peer name eth0 netns {self.namespace(name)}")
+        self._ip("wire", f"link set {name} master net0 up")
+        self._ip(name, f"addr add {address}/24 dev eth0")
+        self._ip(name, "link set eth0 up")
 
     def remove_pod(self, pod: Pod) -> None:
         """Take a finished pod's namespace away, and so its address."""

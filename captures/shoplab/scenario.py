@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shoplab.description import (
     API,
@@ -23,17 +24,14 @@ from shoplab.description import (
     all_pods,
     pods_of,
 )
-from shoplab.enforce import Enforcer
 from shoplab.programs import Client, start_servers
-from shoplab.recording import Recording
 from shoplab.truth import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
     from shoplab.description import Pod, Workload
-    from shoplab.enforce import Policy
     from shoplab.network import Lab
 
 _API_PODS = pods_of(API)
@@ -56,29 +54,45 @@ class Times:
     runs: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
 
-class Scenario:
-    """Drives one lab from its first server to its last packet, under policies if there are any."""
+class Follower(Protocol):
+    """Something that has to know which pods are there: policies in force, an API server."""
 
-    def __init__(self, lab: Lab, policies: Sequence[Policy] | None = None) -> None:
+    def apply(self, pods: Sequence[Pod]) -> None:
+        """Take note that these pods, those on the host's network aside, are there now, and no others."""
+
+
+def standing_pods() -> list[Pod]:
+    """The pods that are there from the start: neither job runs nor what has no network of its own."""
+    return [pod for pod in all_pods() if pod.workload not in _JOBS and not pod.workload.host_network]
+
+
+class Scenario:
+    """Drives one lab, whose standing pods were built, from its first server to its last packet.
+
+    Args:
+        lab: With its nodes and standing pods.
+        followers: Told of the pods before they start anything, and of each job's pod as it comes and goes.
+    """
+
+    def __init__(self, lab: Lab, followers: Sequence[Follower] = ()) -> None:
         self._lab = lab
-        self._policies = policies
-        self._standing = [pod for pod in all_pods() if pod.workload not in _JOBS and not pod.workload.host_network]
+        self._followers = followers
         self.times = Times()
         self.ledger = Ledger(lab)
 
-    def play(self, captures: Path) -> None:
-        """Build the shop, open what is older than the capture, record the rest into the folder."""
+    def play(self, *recorders: AbstractContextManager[object]) -> None:
+        """Start the shop, open what is older than the capture, and record the rest."""
         lab = self._lab
-        lab.build(self._standing)
-        self._enforcer = None if self._policies is None else Enforcer(lab, self._policies)
-        self._enforce()
+        self._tell()
         start_servers(lab)
         self._kubelets = {node: Client(lab, node.name) for node in NODES}
         self._prometheus = Client(lab, _PROMETHEUS_POD.key)
         self._shell = Client(lab, _WEB_POD.key)
         self._shoppers = Client(lab, "shoppers")
         self._older_than_the_capture()
-        with Recording(lab, captures, self._standing):
+        with ExitStack() as recording:
+            for recorder in recorders:
+                recording.enter_context(recorder)
             self.times.started = datetime.now(UTC)
             self._business()
             self._job(_REPORT_POD, "use-vc")
@@ -89,10 +103,9 @@ class Scenario:
             self._after_the_scan()
             self.times.ended = datetime.now(UTC)
 
-    def _enforce(self, *jobs: Pod) -> None:
-        """Policies follow the pods that are there."""
-        if self._enforcer is not None:
-            self._enforcer.apply([*self._standing, *jobs])
+    def _tell(self, *jobs: Pod) -> None:
+        for follower in self._followers:
+            follower.apply([*standing_pods(), *jobs])
 
     def _older_than_the_capture(self) -> None:
         """The API's pools are open already; add a scrape kept alive and a conversation without a declared port."""
@@ -152,7 +165,7 @@ class Scenario:
         """One run of a CronJob: a pod that comes, works, and gives its address back."""
         started = datetime.now(UTC)
         self._lab.add_pod(pod, resolver_options=resolver_options)
-        self._enforce(pod)
+        self._tell(pod)
         client = Client(self._lab, pod.key)
         source = str(pod.workload)
         if pod is _REPORT_POD:
@@ -170,7 +183,7 @@ class Scenario:
         client.close()
         self.ledger.read_dns(pod, over_tcp=bool(resolver_options))
         self._lab.remove_pod(pod)
-        self._enforce()
+        self._tell()
         self.times.runs[pod.workload.name] = started, datetime.now(UTC)
 
     def _scan(self) -> None:

@@ -24,6 +24,8 @@ _SCAN_OUTCOMES = {
     ("syn", "open"): "half-open",  # nmap resets in answer to the SYN-ACK
     ("connect", "closed"): "refused",
     ("syn", "closed"): "refused",
+    ("connect", "filtered"): "unanswered",
+    ("syn", "filtered"): "unanswered",
 }
 
 
@@ -93,7 +95,10 @@ class Ledger:
         for host in tree.findall("host"):
             address = host.findall("address")[0].attrib["addr"]
             for port in host.iter("port"):
-                outcome = _SCAN_OUTCOMES[kind, port.findall("state")[0].attrib["state"]]
+                state = port.findall("state")[0].attrib
+                outcome = _SCAN_OUTCOMES[kind, state["state"]]
+                if state["reason"].endswith("-unreach"):  # an ICMP error, as a policy controller may send it
+                    outcome = "refused"
                 self.add(source, (address, int(port.attrib["portid"])), "TCP", outcome, "scan")
 
     def rows(self) -> list[dict[str, str | int]]:

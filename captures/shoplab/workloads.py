@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_INSTALLED = timedelta(days=9)
-_ROLLED_OUT = timedelta(days=2, hours=5)
 _GROUPS = {"Job": "batch/v1", "CronJob": "batch/v1"}
 _REVISION_LABELS = {"StatefulSet": "controller-revision-hash", "DaemonSet": "controller-revision-hash"}
 
@@ -36,21 +34,23 @@ class Clock:
 
     Attributes:
         started: When the capture began; everything else was there before.
-        runs: For each CronJob, when its pod started and when its program ended.
+        runs: For each CronJob that ran, when its pod started and when its program ended, None while it runs.
+        age: How long before the capture the controllers, and today's pods, were made.
     """
 
     started: datetime
-    runs: Mapping[str, tuple[datetime, datetime]]
+    runs: Mapping[str, tuple[datetime, datetime | None]]
+    age: tuple[timedelta, timedelta] = (timedelta(days=9), timedelta(days=2, hours=5))
 
     @property
     def installed(self) -> str:
         """When the cluster and its controllers were made."""
-        return stamp(self.started - _INSTALLED)
+        return stamp(self.started - self.age[0])
 
     @property
     def rolled_out(self) -> str:
         """When today's pods were made."""
-        return stamp(self.started - _ROLLED_OUT)
+        return stamp(self.started - self.age[1])
 
 
 def metadata(kind: str, namespace: str, name: str, created: str, **more: Any) -> Manifest:
@@ -219,18 +219,12 @@ def _pod(pod: Pod, name: str, labels: dict[str, str], owner: Manifest, created: 
 
 
 def _cron_job(workload: Workload, clock: Clock) -> Iterator[Manifest]:
-    """A CronJob, the Job of its one run, and that run's finished pod."""
-    began, ended = clock.runs[workload.name]
-    start, end = stamp(began), stamp(ended)
-    job = f"{workload.name}-{int(began.timestamp()) // 60}"
+    """A CronJob, and the Job and the pod of its one run if there was one."""
+    began, ended = clock.runs.get(workload.name, (None, None))
+    start = stamp(began) if began else None
+    end = stamp(ended) if ended else None
     namespace = workload.namespace
-    run = uid("Job", namespace, job)
-    job_labels = {
-        "batch.kubernetes.io/controller-uid": run,
-        "batch.kubernetes.io/job-name": job,
-        "controller-uid": run,
-        "job-name": job,
-    }
+    done = {"lastSuccessfulTime": end} if end else {}
     yield {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -242,7 +236,28 @@ def _cron_job(workload: Workload, clock: Clock) -> Iterator[Manifest]:
             "successfulJobsHistoryLimit": 3,
             "suspend": False,
         },
-        "status": {"lastScheduleTime": start, "lastSuccessfulTime": end},
+        "status": {"lastScheduleTime": start, **done} if start else {},
+    }
+    if began is not None and start is not None:
+        yield from _run(workload, f"{workload.name}-{int(began.timestamp()) // 60}", start, end)
+
+
+def _run(workload: Workload, job: str, start: str, end: str | None) -> Iterator[Manifest]:
+    """A Job and its pod, which has finished unless `end` is None."""
+    namespace = workload.namespace
+    run = uid("Job", namespace, job)
+    job_labels = {
+        "batch.kubernetes.io/controller-uid": run,
+        "batch.kubernetes.io/job-name": job,
+        "controller-uid": run,
+        "job-name": job,
+    }
+    complete: Manifest = {
+        "completionTime": end,
+        "conditions": [{"lastTransitionTime": end, "status": "True", "type": "Complete"}],
+        "ready": 0,
+        "startTime": start,
+        "succeeded": 1,
     }
     owner = _owner("CronJob", namespace, workload.name)
     yield {
@@ -255,16 +270,15 @@ def _cron_job(workload: Workload, clock: Clock) -> Iterator[Manifest]:
             "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": run}},
             "template": _template(workload, job_labels),
         },
-        "status": {
-            "completionTime": end,
-            "conditions": [{"lastTransitionTime": end, "status": "True", "type": "Complete"}],
-            "ready": 0,
-            "startTime": start,
-            "succeeded": 1,
-        },
+        "status": complete if end else {"active": 1, "ready": 1, "startTime": start},
     }
     pod = pods_of(workload)[0]
-    state = {"terminated": {"exitCode": 0, "finishedAt": end, "reason": "Completed", "startedAt": start}}
-    status = _pod_status(pod, start, "Succeeded", state, conditions=_conditions(start, ready=False, finished=end))
+    if end is None:
+        status = _pod_status(
+            pod, start, "Running", {"running": {"startedAt": start}}, conditions=_conditions(start, ready=True)
+        )
+    else:
+        state = {"terminated": {"exitCode": 0, "finishedAt": end, "reason": "Completed", "startedAt": start}}
+        status = _pod_status(pod, start, "Succeeded", state, conditions=_conditions(start, ready=False, finished=end))
     name = f"{job}-{suffix(5, workload.name)}"
     yield _pod(pod, name, {**workload.labels, **job_labels}, _owner("Job", namespace, job), start, status)

@@ -6,6 +6,7 @@ It makes service-account tokens (`Cluster.token`) and reviews them; no controlle
 from __future__ import annotations
 
 import base64
+import ctypes
 import hashlib
 import json
 import os
@@ -18,13 +19,13 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MERGE, JSON = "application/merge-patch+json", "application/json"
 START_SECONDS = 120
@@ -37,6 +38,21 @@ def free_port() -> int:
     return port
 
 
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Has this thread open its sockets in a network namespace of `ip netns`; in its own where there is no name."""
+    if not namespace:
+        yield
+        return
+    library = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12
+    with Path("/proc/thread-self/ns/net").open() as before, Path(f"/run/netns/{namespace}").open() as there:
+        assert library.setns(there.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert library.setns(before.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
+
+
 @dataclass
 class Cluster:
     """A control plane without controllers, schedulers or nodes: it holds what is put into it."""
@@ -46,6 +62,7 @@ class Cluster:
     etcd: str
     command: list[str]
     server: subprocess.Popen[bytes] | None = None
+    namespace: str = ""
 
     def start_server(self) -> None:
         """Starts the API server, which knows what etcd holds, and waits until it serves."""
@@ -94,7 +111,7 @@ class Cluster:
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310  # https to 127.0.0.1
         request.add_header("Authorization", "Bearer admin")
         request.add_header("Content-Type", kind)
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+        with inside(self.namespace), urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def token(self, namespace: str, account: str, audiences: list[str], *, pod: Any = None, seconds: int = 3600) -> str:
@@ -171,22 +188,26 @@ def wait_until_ready(cluster: Cluster, process: subprocess.Popen[bytes]) -> None
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[Cluster]:
+def control_plane(folder: Path, *, namespace: str = "", address: str = "") -> Iterator[Cluster]:
     """A running API server with nothing in it; skips the test where its programs are missing.
 
     Args:
         folder: For its data, certificates and logs.
+        namespace: The network namespace that it runs in, if not the test's own.
+        address: The one at which it serves there; without it on the loopback interface.
     """
     apiserver, etcd = find("kube-apiserver", "NETPOL_TEST_APISERVER"), find("etcd", "NETPOL_TEST_ETCD")
     openssl = find("openssl", "NETPOL_TEST_OPENSSL")
     client, peer, port = free_port(), free_port(), free_port()
     store_url = f"http://127.0.0.1:{client}"
+    within = ["ip", "netns", "exec", namespace] if namespace else []
     key = str(folder / "tokens.key")
     subprocess.run([openssl, "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     (folder / "tokens.csv").write_text(
         "admin,admin,1,system:masters\nguest,guest,2\nreader,reader,3\nviewer,viewer,4\nwatcher,watcher,5\nchurner,churner,6\nreviewer,reviewer,7\n"
     )
     etcd_command = [
+        *within,
         etcd,
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={store_url}",
@@ -197,10 +218,11 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
         "--unsafe-no-fsync",
     ]
     apiserver_command = [
+        *within,
         apiserver,
         f"--etcd-servers={store_url}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=192.0.2.1",
+        f"--bind-address={address or '127.0.0.1'}",
+        f"--advertise-address={address or '192.0.2.1'}",
         "--endpoint-reconciler-type=none",
         f"--secure-port={port}",
         f"--cert-dir={folder / 'certificates'}",
@@ -212,7 +234,8 @@ def control_plane(folder: Path) -> Iterator[Cluster]:
         "--authorization-mode=RBAC",
         "--disable-admission-plugins=ServiceAccount",
     ]
-    cluster = Cluster(folder, f"https://127.0.0.1:{port}", store_url, apiserver_command)
+    url = f"https://{address or '127.0.0.1'}:{port}"
+    cluster = Cluster(folder, url, store_url, apiserver_command, namespace=namespace)
     with (folder / "etcd.log").open("wb") as log:
         store = subprocess.Popen(etcd_command, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAMS = (
@@ -24,6 +24,7 @@ _PROGRAMS = (
     "tcpdump",
     "dumpcap",
     "iptables-restore",
+    "nft",
     "nginx",
     "psql",
     "redis-server",
@@ -146,7 +147,7 @@ def shop(request: pytest.FixtureRequest, shipped: Shop, tmp_path_factory: pytest
         pytest.skip("tshark is not installed")
     if request.param == "shipped":
         return shipped
-    why_not = _cannot_build()
+    why_not = cannot_build()
     if why_not:
         pytest.skip(why_not)
     return _play(tmp_path_factory.mktemp("shop"))
@@ -155,10 +156,26 @@ def shop(request: pytest.FixtureRequest, shipped: Shop, tmp_path_factory: pytest
 @pytest.fixture
 def play_under(tmp_path: Path) -> Callable[[Path], Shop]:
     """Runs the shop under a folder of policies that the kernel enforces; CalledProcessError when it cannot work."""
-    why_not = _cannot_build()
+    why_not = cannot_build()
     if why_not:
         pytest.skip(why_not)
     return lambda policies: _play(tmp_path / "shop", "--policies", str(policies))
+
+
+@pytest.fixture
+def learned(shipped: Shop, tmp_path: Path) -> Path:
+    """What netpol learns from the shipped captures."""
+    folder = tmp_path / "learned"
+    cluster = str(shipped.samples / "cluster.yaml")
+    command = [sys.executable, "-m", "netpol", "learn", str(shipped.captures), "--cluster", cluster, "-d", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def facts(truth: Iterable[dict[str, Any]], *purposes: str) -> set[tuple[Any, ...]]:
+    """What was connected to what for these purposes, and with which outcome: without how often."""
+    names = ("source", "destination", "protocol", "port", "outcome")
+    return {tuple(row[name] for name in names) for row in truth if row["purpose"] in purposes}
 
 
 def _play(folder: Path, *more: str) -> Shop:
@@ -169,7 +186,7 @@ def _play(folder: Path, *more: str) -> Shop:
     return shop
 
 
-def _cannot_build() -> str:
+def cannot_build() -> str:
     """Why the lab cannot run here; empty when it can."""
     if os.geteuid():
         return "network namespaces need root"

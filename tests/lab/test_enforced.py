@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
+from tests.lab.conftest import facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,26 +20,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.namespaces
 
 
-def _facts(shop: Shop, *purposes: str) -> set[tuple[Any, ...]]:
-    names = ("source", "destination", "protocol", "port", "outcome")
-    return {tuple(row[name] for name in names) for row in shop.truth if row["purpose"] in purposes}
-
-
-@pytest.fixture
-def learned(shipped: Shop, tmp_path: Path) -> Path:
-    """What netpol learns from the shipped captures."""
-    folder = tmp_path / "learned"
-    cluster = str(shipped.samples / "cluster.yaml")
-    command = [sys.executable, "-m", "netpol", "learn", str(shipped.captures), "--cluster", cluster, "-d", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
 def test_the_shop_works_and_the_scan_does_not(shipped: Shop, learned: Path, play_under: Callable[[Path], Shop]) -> None:
     enforced = play_under(learned)
-    assert _facts(enforced, "shop", "own-node", "probe") == _facts(shipped, "shop", "own-node", "probe")
+    assert facts(enforced.truth, "shop", "own-node", "probe") == facts(shipped.truth, "shop", "own-node", "probe")
     got_through = {
-        fact for fact in _facts(enforced, "scan", "noise", "failure") if fact[-1] not in {"refused", "unanswered"}
+        fact for fact in facts(enforced.truth, "scan", "noise", "failure") if fact[-1] not in {"refused", "unanswered"}
     }
     # The front end's way to the API is its own: a scan of that very port looks like nothing else.
     assert got_through == {("shop/web[Deployment]", "shop/api[Deployment]", "TCP", 3000, "established")}

@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from typing import Any
 
 _Answer = dict[str, Any]
@@ -92,6 +93,44 @@ def connect(order: _Answer) -> _Answer:
     return {"records": [record]}
 
 
+def ask(order: _Answer) -> _Answer:
+    """One datagram, and whether anything comes back: from where nobody listens an ICMP error does, as a refusal."""
+    record: _Answer = {"remote": [order["host"], order["port"]], "protocol": "UDP", "outcome": "established"}
+    family = socket.AF_INET6 if ":" in order["host"] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as question:
+        question.settimeout(order.get("timeout", 5.0))
+        question.connect((order["host"], order["port"]))
+        try:
+            question.send(bytes.fromhex(order["payload"]))
+            question.recv(4096)
+        except ConnectionRefusedError:
+            record["outcome"] = "refused"
+        except TimeoutError:
+            record["outcome"] = "unanswered"
+    return {"records": [record]}
+
+
+def answer(order: _Answer) -> _Answer:
+    """Send every datagram that comes to a port back to where it came from, and let connections to it in."""
+    family = socket.AF_INET6 if ":" in order["host"] else socket.AF_INET
+    datagrams = socket.socket(family, socket.SOCK_DGRAM)
+    datagrams.bind((order["host"], order["port"]))
+    streams = socket.create_server((order["host"], order["port"]), family=family)
+
+    def echo() -> None:
+        while True:
+            text, sender = datagrams.recvfrom(4096)
+            datagrams.sendto(text, sender)
+
+    def greet() -> None:
+        while True:
+            streams.accept()[0].close()
+
+    for work in (echo, greet):
+        threading.Thread(target=work, daemon=True).start()
+    return {"records": []}
+
+
 def sql(order: _Answer) -> _Answer:
     """One psql run, one connection."""
     address = _resolve(order["host"], order["port"])
@@ -139,7 +178,8 @@ def hear(order: _Answer) -> _Answer:
 
 
 _ORDERS = {
-    action.__name__: action for action in (http_request, keep, use, connect, sql, listen, accept, dial, say, hear)
+    action.__name__: action
+    for action in (http_request, keep, use, connect, ask, answer, sql, listen, accept, dial, say, hear)
 }
 
 
