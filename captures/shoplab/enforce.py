@@ -48,6 +48,6 @@ def place(pod: Pod) -> Place:
         namespace_labels={"kubernetes.io/metadata.name": workload.namespace},
         addresses=pod.addresses,
         node=pod.node.name,
-        ports={(port.protocol, port.name): port.number for port in workload.ports},
+        ports=tuple((port.protocol, port.name, port.number) for port in workload.ports),
         host_network=workload.host_network,
     )

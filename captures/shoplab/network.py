@@ -144,25 +144,25 @@ class Lab:
 
     def add_pod(self, pod: Pod, *, resolver_options: str = "") -> None:
         """Give a pod its namespace, its wire to the node's bridge, its addresses and its resolver."""
-        self._add(pod.key, pod.workload.namespace, resolver_options)
+        self.add(pod.key, pod.workload.namespace, resolver_options)
         host = host_end(pod)
-        self._ip(
+        self.ip(
             pod.node.name, f"link add {host} mtu 1450 type veth peer name eth0 mtu 1450 netns {self.namespace(pod.key)}"
         )
-        self._ip(pod.node.name, f"link set {host} master cni0 up")
+        self.ip(pod.node.name, f"link set {host} master cni0 up")
         for address, bits in zip(pod.addresses, (24, 64), strict=True):
-            self._ip(pod.key, f"addr add {address}/{bits} dev eth0" + (" nodad" if ":" in address else ""))
-        self._ip(pod.key, "link set eth0 up")
-        self._ip(pod.key, f"route add default via {pod.node.bridge}")
-        self._ip(pod.key, f"-6 route add default via fd00:10:244:{pod.node.number}::1")
+            self.ip(pod.key, f"addr add {address}/{bits} dev eth0" + (" nodad" if ":" in address else ""))
+        self.ip(pod.key, "link set eth0 up")
+        self.ip(pod.key, f"route add default via {pod.node.bridge}")
+        self.ip(pod.key, f"-6 route add default via fd00:10:244:{pod.node.number}::1")
 
     def add_machine(self, name: str, address: str) -> None:
         """Give the network between the nodes one more machine, which is no part of the cluster."""
-        self._add(name)
-        self._ip("wire", f"link add {name} type veth peer name eth0 netns {self.namespace(name)}")
-        self._ip("wire", f"link set {name} master net0 up")
-        self._ip(name, f"addr add {address}/24 dev eth0")
-        self._ip(name, "link set eth0 up")
+        self.add(name)
+        self.ip("wire", f"link add {name} type veth peer name eth0 netns {self.namespace(name)}")
+        self.ip("wire", f"link set {name} master net0 up")
+        self.ip(name, f"addr add {address}/24 dev eth0")
+        self.ip(name, "link set eth0 up")
 
     def remove_pod(self, pod: Pod) -> None:
         """Take a finished pod's namespace away, and so its address."""
@@ -171,11 +171,12 @@ class Lab:
         shutil.rmtree(f"/etc/netns/{name}", ignore_errors=True)
         self._namespaces.remove(name)
 
-    def _add(self, name: str, kubernetes_namespace: str = "", resolver_options: str = "") -> None:
+    def add(self, name: str, kubernetes_namespace: str = "", resolver_options: str = "") -> None:
+        """Make a namespace; with a Kubernetes namespace for a pod of that, with its resolver."""
         full = self.namespace(name)
         subprocess.run(["ip", "netns", "add", full], check=True)
         self._namespaces.append(full)
-        self._ip(name, "link set lo up")
+        self.ip(name, "link set lo up")
         if kubernetes_namespace:
             files = Path("/etc/netns") / full
             files.mkdir(parents=True)
@@ -183,61 +184,63 @@ class Lab:
             text = _RESOLVER.format(namespace=kubernetes_namespace, address=DNS_ADDRESS, more=more)
             (files / "resolv.conf").write_text(text)
 
-    def _ip(self, where: str, command: str) -> None:
+    def ip(self, where: str, command: str) -> None:
+        """Run `ip` on what is inside a namespace."""
         subprocess.run(["ip", "-n", self.namespace(where), *command.split()], check=True)
 
-    def _set(self, where: str) -> None:
+    def forward(self, where: str) -> None:
+        """Have a namespace forward packets as a node does."""
         for key, value in _SETTINGS.items():
             self.run(where, "sh", "-c", f"if [ -e /proc/sys/{key} ]; then echo {value} > /proc/sys/{key}; fi")
 
     def _outside(self) -> None:
-        self._add("wire")
-        self._set("wire")
-        self._ip("wire", "link add net0 type bridge")
-        self._ip("wire", "addr add 192.0.2.1/24 dev net0")
-        self._ip("wire", "link set net0 up")
+        self.add("wire")
+        self.forward("wire")
+        self.ip("wire", "link add net0 type bridge")
+        self.ip("wire", "addr add 192.0.2.1/24 dev net0")
+        self.ip("wire", "link set net0 up")
         for name, gateway, addresses in (
             ("shoppers", "203.0.113.1", SHOPPERS),
             ("partner", "198.51.100.1", (PARTNER,)),
         ):
-            self._add(name)
-            self._ip("wire", f"link add {name} type veth peer name eth0 netns {self.namespace(name)}")
-            self._ip("wire", f"addr add {gateway}/24 dev {name}")
-            self._ip("wire", f"link set {name} up")
+            self.add(name)
+            self.ip("wire", f"link add {name} type veth peer name eth0 netns {self.namespace(name)}")
+            self.ip("wire", f"addr add {gateway}/24 dev {name}")
+            self.ip("wire", f"link set {name} up")
             for address in addresses:
-                self._ip(name, f"addr add {address}/24 dev eth0")
-            self._ip(name, "link set eth0 up")
-            self._ip(name, f"route add default via {gateway}")
-        self._ip("wire", f"route add blackhole {BLACK_HOLE}")
+                self.ip(name, f"addr add {address}/24 dev eth0")
+            self.ip(name, "link set eth0 up")
+            self.ip(name, f"route add default via {gateway}")
+        self.ip("wire", f"route add blackhole {BLACK_HOLE}")
         # What a load balancer does for externalTrafficPolicy Local: only the node that has such a pod gets the traffic.
-        self._ip("wire", f"route add {LOAD_BALANCER} via {pods_of(WEB)[0].node.address}")
+        self.ip("wire", f"route add {LOAD_BALANCER} via {pods_of(WEB)[0].node.address}")
 
     def _node(self, node: Node) -> None:
-        self._add(node.name)
-        self._set(node.name)
-        self._ip("wire", f"link add {node.name} type veth peer name eth0 netns {self.namespace(node.name)}")
-        self._ip("wire", f"link set {node.name} master net0 up")
-        self._ip(node.name, f"addr add {node.address}/24 dev eth0")
-        self._ip(node.name, "link set eth0 up")
-        self._ip(node.name, "route add default via 192.0.2.1")
+        self.add(node.name)
+        self.forward(node.name)
+        self.ip("wire", f"link add {node.name} type veth peer name eth0 netns {self.namespace(node.name)}")
+        self.ip("wire", f"link set {node.name} master net0 up")
+        self.ip(node.name, f"addr add {node.address}/24 dev eth0")
+        self.ip(node.name, "link set eth0 up")
+        self.ip(node.name, "route add default via 192.0.2.1")
         # An address of its own: a bridge otherwise takes its lowest port's, and loses it when that pod goes away.
-        self._ip(node.name, f"link add cni0 address 0a:58:0a:f4:{node.number:02x}:01 mtu 1450 type bridge")
-        self._ip(node.name, f"addr add {node.bridge}/24 dev cni0")
-        self._ip(node.name, f"addr add fd00:10:244:{node.number}::1/64 dev cni0 nodad")
-        self._ip(node.name, "link set cni0 up")
+        self.ip(node.name, f"link add cni0 address 0a:58:0a:f4:{node.number:02x}:01 mtu 1450 type bridge")
+        self.ip(node.name, f"addr add {node.bridge}/24 dev cni0")
+        self.ip(node.name, f"addr add fd00:10:244:{node.number}::1/64 dev cni0 nodad")
+        self.ip(node.name, "link set cni0 up")
         self.run(node.name, "iptables-restore", text=kubeproxy.rules(node))
 
     def _tunnels(self) -> None:
         """As flannel's vxlan backend: one device, and static neighbours instead of flooding."""
         for node in NODES:
             hardware = f"0a:58:0a:f4:{node.number:02x}:00"
-            self._ip(
+            self.ip(
                 node.name,
                 f"link add flannel.1 address {hardware} mtu 1450 type vxlan id 1 dstport 8472 "
                 f"local {node.address} dev eth0 nolearning",
             )
-            self._ip(node.name, f"addr add 10.244.{node.number}.0/32 dev flannel.1")
-            self._ip(node.name, "link set flannel.1 up")
+            self.ip(node.name, f"addr add 10.244.{node.number}.0/32 dev flannel.1")
+            self.ip(node.name, "link set flannel.1 up")
             for other in NODES:
                 if other is node:
                     continue
@@ -246,5 +249,5 @@ class Lab:
                 for via, cidr in zip(
                     (f"10.244.{other.number}.0", f"fd00:10:244:{other.number}::f"), other.pod_cidrs, strict=True
                 ):
-                    self._ip(node.name, f"neigh add {via} lladdr {far} dev flannel.1 nud permanent")
-                    self._ip(node.name, f"route add {cidr} via {via} dev flannel.1 onlink")
+                    self.ip(node.name, f"neigh add {via} lladdr {far} dev flannel.1 nud permanent")
+                    self.ip(node.name, f"route add {cidr} via {via} dev flannel.1 onlink")

@@ -11,7 +11,7 @@ undefined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Place:
     Attributes:
         key: A name that no other pod has, of letters, digits and hyphens.
         namespace_labels: `kubernetes.io/metadata.name` included.
-        ports: For each protocol and name of a containerPort its number.
+        ports: Protocol, name and number of each named containerPort.
         host_network: It has its node's address: no selector finds it.
     """
 
@@ -42,7 +42,7 @@ class Place:
     namespace_labels: Mapping[str, str]
     addresses: tuple[str, ...]
     node: str
-    ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    ports: tuple[tuple[str, str, int], ...] = ()
     host_network: bool = False
 
 
@@ -127,8 +127,8 @@ def _allowed(policy: Policy, subject: Place, world: Sequence[Place], direction: 
                 yield from _to_pods(pods, ports, subject, direction)
             else:
                 block = _block(peer["ipBlock"], direction.other) if peer else ""
-                numbers = (_port(entry, subject if direction is _INGRESS else None) for entry in ports)
-                yield from (f"{block} {number}".strip() for number in numbers if number is not None)
+                destination = subject if direction is _INGRESS else None
+                yield from (f"{block} {match}".strip() for entry in ports for match in _ports(entry, destination))
                 if direction is _EGRESS and peer is None:
                     # Everywhere, on a port that each pod has under a number of its own and an address has not at all.
                     yield from _to_pods(world, [entry for entry in ports if _is_named(entry)], subject, direction)
@@ -145,9 +145,8 @@ def _to_pods(
 ) -> Iterator[str]:
     for pod in pods:
         for entry in ports:
-            number = _port(entry, subject if direction is _INGRESS else pod)
-            if number is not None:
-                yield from (f"{match} {number}".strip() for match in _each_family(pod.addresses, direction.other))
+            for match in _ports(entry, subject if direction is _INGRESS else pod):
+                yield from (f"{ends} {match}".strip() for ends in _each_family(pod.addresses, direction.other))
 
 
 def _each_family(addresses: Sequence[str], side: str) -> Iterator[str]:
@@ -169,17 +168,16 @@ def _is_named(entry: Policy | None) -> bool:
     return entry is not None and isinstance(entry.get("port"), str)
 
 
-def _port(entry: Policy | None, destination: Place | None) -> str | None:
-    """The match for one entry of `ports`; None where the destination has no port of that name."""
+def _ports(entry: Policy | None, destination: Place | None) -> list[str]:
+    """The matches for one entry of `ports`: none where the destination has no port of that name."""
     if entry is None:
-        return ""
+        return [""]
     protocol = entry.get("protocol") or "TCP"
     first = entry.get("port")
     if first is None:
-        return f"meta l4proto {protocol.lower()}"
+        return [f"meta l4proto {protocol.lower()}"]
     if isinstance(first, str):
-        first = destination.ports.get((protocol, first)) if destination else None
-        if first is None:
-            return None
+        named = destination.ports if destination else ()
+        return [f"{protocol.lower()} dport {number}" for of, name, number in named if (of, name) == (protocol, first)]
     last = entry.get("endPort") or first
-    return f"{protocol.lower()} dport {first}-{last}" if last != first else f"{protocol.lower()} dport {first}"
+    return [f"{protocol.lower()} dport {first}" + (f"-{last}" if last != first else "")]

@@ -25,7 +25,7 @@ PORTS = (79, 80, 81, 82, 443)
 NAMESPACES = ("a", "b")
 NODES = ("n1", "n2")
 OUTSIDE = ("192.0.2.1", "10.0.9.9", "2001:db8::1")
-_POD_ADDRESSES = (*(f"10.0.{node}.{host}" for node in (0, 1) for host in (1, 2, 3)), "fd00::1", "fd00::2", "fd00:1::1")
+POD_ADDRESSES = (*(f"10.0.{node}.{host}" for node in (0, 1) for host in (1, 2, 3)), "fd00::1", "fd00::2", "fd00:1::1")
 _BLOCKS = {
     "10.0.0.0/8": ("10.0.0.0/24", "10.0.1.0/24", "10.0.9.9/32"),
     "10.0.0.0/24": ("10.0.0.1/32", "10.0.0.2/31"),
@@ -258,7 +258,7 @@ def _pods(number: int) -> st.SearchStrategy[Manifest]:
         st.sampled_from([*({"name": name} for name in _NAMES), {"name": "http"}, {}]),
         st.sampled_from([{"protocol": "TCP"}, {}, {"protocol": "UDP"}, {"protocol": "SCTP"}]),
     )
-    held = st.lists(st.sampled_from(_POD_ADDRESSES), max_size=2, unique=True)
+    held = st.lists(st.sampled_from(POD_ADDRESSES), max_size=2, unique=True)
     return st.fixed_dictionaries(
         {
             "metadata": st.fixed_dictionaries(
