@@ -1,0 +1,242 @@
+"""The agents and the hub in the lab, as real processes with what their manifests leave them and nothing else.
+
+An agent is root in its node's network namespace with NET_RAW alone of all capabilities, cannot gain others, and can
+write to no file but its spool. The hub has no capability, and is a machine of its own on the network between the nodes.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any, Self
+
+from shoplab.description import NODES
+
+from tests.cluster.control_plane import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from shoplab.description import Node
+    from shoplab.network import Lab
+
+    from tests.lab.accounts import Accounts
+
+HUB = "192.0.2.3"
+NET_RAW = 1 << 13
+"""The bit of CAP_NET_RAW in a process's sets of capabilities (capabilities(7))."""
+_PORT = 8443
+_SECONDS = 60
+_HUB_USER = "65532"
+
+
+def until(what: str, condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
+    """Wait for a condition, and fail when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(0.1)
+
+
+def capabilities(process: subprocess.Popen[str]) -> set[int]:
+    """The sets of capabilities that a running process has or could get: effective, permitted, bounding, ambient."""
+    with open(f"/proc/{process.pid}/status") as status:  # noqa: PTH123 - not a file
+        lines = dict(line.split(":", 1) for line in status)
+    return {int(lines[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh")} - {0}
+
+
+class Hub:
+    """The hub, for as long as the context is open.
+
+    Args:
+        lab: With its nodes built.
+        accounts: Those in an API server by which it knows agents and readers, and follows the cluster; without them it
+            knows them by a file of tokens, and no cluster.
+
+    Attributes:
+        folder: What it keeps.
+        authority: The certificate that vouches for it.
+        tokens: Of the agent on each node by the node's name, and of the `reader`.
+    """
+
+    def __init__(self, lab: Lab, accounts: Accounts | None = None) -> None:
+        self._lab = lab
+        lab.add_machine("hub", HUB)
+        self._base = lab.folder / "hub"
+        self._base.mkdir()
+        self.folder = self._base / "data"
+        self.folder.mkdir()
+        self.authority = self._base / "ca.crt"
+        self._key = self._base / "tls.key"
+        self._make_certificate()
+        if accounts is None:
+            self.tokens = {name: secrets.token_hex(24) for name in (*(node.name for node in NODES), "reader")}
+            self._options = [f"--token-file={self._token_file()}"]
+        else:
+            self.tokens = accounts.tokens
+            self._options = accounts.hub_options(self._base)
+        self._user = _user_that_can_run_python()
+        if self._user:
+            subprocess.run(["chown", "-R", f"{self._user}:{self._user}", str(self._base)], check=True)
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://{HUB}:{_PORT}"
+
+    @property
+    def environment(self) -> list[str]:
+        """What makes a command of netpol a reader of this hub, as arguments of `env`."""
+        return [f"NETPOL_HUB_TOKEN={self.tokens['reader']}", f"NETPOL_HUB_CA={self.authority}"]
+
+    def _token_file(self) -> Path:
+        path = self._base / "tokens"
+        writers = "".join(f"writer {node.name} {self.tokens[node.name]}\n" for node in NODES)
+        path.write_text(f"{writers}reader lab {self.tokens['reader']}\n")
+        return path
+
+    def _make_certificate(self) -> None:
+        more = ("-subj", "/CN=hub", "-addext", f"subjectAltName=IP:{HUB}", "-days", "2", "-nodes")
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", str(self._key))
+        command = ["openssl", "req", "-x509", *key, *more, "-out", str(self.authority)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        user = (f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups") if self._user else ()
+        bare = ["setpriv", *user, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+        program = [sys.executable, "-m", "netpol", "hub", "-d", str(self.folder), f"--listen={HUB}:{_PORT}"]
+        secure = [f"--tls-cert={self.authority}", f"--tls-key={self._key}"]
+        self.process = self._lab.start("hub", [*bare, *program, *secure, "--batch-seconds=1", *self._options])
+        until("the hub answers", self._answers)
+
+    def kill(self) -> None:
+        """Kill it as the kernel does when memory is short."""
+        assert self.process is not None
+        self.process.kill()
+        self._lab.stop(self.process)
+
+    def ask(self, path: str) -> Any:
+        """What it answers to a reader."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        request = urllib.request.Request(self.url + path)  # noqa: S310  # https, in the lab
+        request.add_header("Authorization", f"Bearer {self.tokens['reader']}")
+        with (
+            inside(self._lab.namespace("hub")),
+            urllib.request.urlopen(request, timeout=10, context=context) as answer,  # noqa: S310
+        ):
+            return json.loads(answer.read())
+
+    def settled(self) -> bool:
+        """Whether everything that it took is in the dataset."""
+        return bool(self.ask("/v1/status")["waiting"]["windows"] == 0)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        log = self._lab.folder / "hub-setpriv.log"
+        assert self.process.poll() is None, log.read_text()[-2000:]
+        try:
+            self.ask("/v1/status")
+        except OSError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(_SECONDS)
+            self._lab.stop(self.process)
+
+
+class Agents:
+    """One agent on each node, recording while the context is open; when it closes, the hub has all that they recorded.
+
+    Args:
+        lab: With its nodes built.
+        hub: Where they send.
+        options: More of the agent's command line.
+    """
+
+    def __init__(self, lab: Lab, hub: Hub, *options: str) -> None:
+        self._lab = lab
+        self._hub = hub
+        self._options = options
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+
+    def start(self, node: Node) -> None:
+        """Start the one on a node, and wait until it records."""
+        folder = self._lab.folder / f"agent-{node.name}"
+        spool = folder / "spool"
+        spool.mkdir(parents=True, exist_ok=True)
+        (folder / "token").write_text(self._hub.tokens[node.name])
+        log = self._log(node)
+        before = log.read_text().count("records on") if log.exists() else 0
+        # `ip netns exec` gave it mounts of its own: a bind mount stays writable when what is below it no longer is.
+        read_only = f"mount --bind {spool} {spool} && mount -o remount,bind,ro / && exec "
+        bare = "setpriv --bounding-set=-all,+net_raw --inh-caps=-all,+net_raw --no-new-privs "
+        program = [sys.executable, "-B", "-m", "netpol", "agent", f"--spool={spool}", f"--node-name={node.name}"]
+        where = [f"--hub={self._hub.url}", f"--token-file={folder / 'token'}", f"--ca-file={self._hub.authority}"]
+        command = read_only + bare + " ".join([*program, *where, *self._options])
+        self.processes[node.name] = process = self._lab.start(node.name, ["sh", "-c", command])
+
+        def records() -> bool:
+            assert process.poll() is None, log.read_text()[-2000:]
+            return log.read_text().count("records on") > before
+
+        until(f"the agent on {node.name} records", records)
+
+    def kill(self, node: Node) -> None:
+        """Kill the one on a node as the kernel does when memory is short."""
+        process = self.processes.pop(node.name)
+        process.kill()
+        self._lab.stop(process)
+
+    def stop(self, node: Node) -> None:
+        """Stop the one on a node as a kubelet does, and wait until it has sent what it has."""
+        process = self.processes.pop(node.name)
+        process.send_signal(signal.SIGTERM)
+        process.wait(_SECONDS)
+        self._lab.stop(process)
+        last = self._log(node).read_text().splitlines()[-1]
+        assert last.endswith(" 0 wait in the spool"), last
+
+    def windows(self, node: Node) -> int:
+        """How many windows the agents on a node have finished."""
+        return self._log(node).read_text().count("agent: window ")
+
+    def _log(self, node: Node) -> Path:
+        return self._lab.folder / f"{node.name}-sh.log"
+
+    def __enter__(self) -> Self:
+        for node in NODES:
+            self.start(node)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            for node in NODES:
+                self.stop(node)
+            until("the hub has moved everything into its dataset", self._hub.settled)
+
+
+def _user_that_can_run_python() -> str:
+    """The hub's user in its image; nobody but root where the interpreter is in a folder of root's own."""
+    command = ["setpriv", f"--reuid={_HUB_USER}", f"--regid={_HUB_USER}", "--clear-groups", sys.executable, "-c", ""]
+    done = subprocess.run(command, check=False, capture_output=True)
+    return "" if done.returncode else _HUB_USER
