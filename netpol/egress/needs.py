@@ -167,8 +167,9 @@ def _needs(contacts: Mapping[_Contact, Sequence[tuple[Evidence, Found]]], places
     led: defaultdict[tuple[WorkloadRef, Address], _Led] = defaultdict(_Led)
     for (workload, address, protocol, port), replicas in contacts.items():
         named = [(evidence, places.outside(found)) for evidence, found in replicas]
-        shared = together(found for _, found in named)
-        led[workload, address].add(shared)
+        shared = named[0][1] if len(named) == 1 else together(found for _, found in named)
+        if shared.candidates or shared.sharing or shared.more:
+            led[workload, address].add(shared)
         remarks = {*shared.remarks, *_remarks(replicas, places)}
         for evidence, found in named:
             # A replica that the captures show no name for means what its siblings mean.
@@ -194,8 +195,8 @@ def _remarks(replicas: Sequence[tuple[Evidence, Found]], places: Places) -> Iter
 def _need(place: tuple[WorkloadRef, int, int], total: _Sum, led: Mapping[tuple[WorkloadRef, Address], _Led]) -> Need:
     workload, protocol, port = place
     name = total.portions[0].name
-    there = [led[workload, address] for address in total.addresses]
-    most = max(item.count for item in there)
+    there = [led[workload, address] for address in total.addresses if (workload, address) in led]
+    most = max((item.count for item in there), default=0)
     sharing = {other for item in there for other in item.first} - {name} if name else set()
     remarks = total.remarks
     if name and max(most - 1, len(sharing)) > MOST_NAMES:

@@ -51,11 +51,11 @@ class Places:
 
     def outside(self, found: Found) -> Found:
         """What was found without the names that the cluster's own DNS makes: they mean nothing outside of it."""
-        return replace(
-            found,
-            candidates=tuple(item for item in found.candidates if not self.is_own_name(item.name)),
-            sharing=tuple(name for name in found.sharing if not self.is_own_name(name)),
-        )
+        candidates = tuple(item for item in found.candidates if not self.is_own_name(item.name))
+        sharing = tuple(name for name in found.sharing if not self.is_own_name(name))
+        if (len(candidates), len(sharing)) == (len(found.candidates), len(found.sharing)):
+            return found
+        return replace(found, candidates=candidates, sharing=sharing)
 
     def is_own_name(self, name: HostName) -> bool:
         """Whether the name is one that the cluster's own DNS makes (kubernetes/dns, "DNS-Based Service Discovery").

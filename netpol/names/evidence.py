@@ -14,15 +14,17 @@ from netpol.model.outside import Grade
 from netpol.names.found import MOST_NAMES, Candidate, Found
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from netpol.capture.views import Ints
     from netpol.model.host_name import HostName
     from netpol.names.spans import Rows
     from netpol.names.texts import Texts
 
 CLOCKS: Final = 1_000_000_000
 """Nanoseconds by which the clocks of two captures may differ: an answer may seem to come after what it was used for."""
+
+FEW: Final = 32
+"""So many spans are read faster one by one than in columns: nearly every pair of a client and a server has fewer."""
 
 ENCRYPTED_HELLO = "Encrypted Client Hello: the name that was seen may be a provider's public name, and hide another"
 NO_SERVER_NAME = "TLS without a server name"
@@ -58,40 +60,60 @@ class _Voices:
 
 @dataclass(frozen=True, slots=True)
 class _Led:
-    """By which names answers led some of the clients to the server: columns, since there may be any number of names.
+    """By which names answers led some of the clients to the server: there may be any number of them.
 
     Attributes:
-        names: int64[n], numbers of names, ascending.
-        first: int64[n], when the earliest answer for each came.
-        last: int64[n], until when the latest held.
+        times: By number: when the earliest answer for a name came, and until when the latest held; at least for each
+            name that a greeting carried and for those in `told`.
+        told: Of the names that no greeting carried, the MOST_NAMES that come first by the alphabet, in its order.
+        others: How many names no greeting carried.
     """
 
-    names: Ints
-    first: Ints
-    last: Ints
+    times: dict[int, tuple[int, int]]
+    told: list[int]
+    others: int
 
     @classmethod
-    def of(cls, rows: Sequence[Rows]) -> _Led:
-        """Each name of the spans once."""
-        parts = ([each[column].astype(np.int64) for each in rows] for column in ("name", "first", "last"))
-        names, first, last = (np.concatenate([np.empty(0, np.int64), *part]) for part in parts)
-        if not len(names):
-            return cls(names, first, last)
+    def of(cls, leases: Sequence[Rows], heard: Collection[int], texts: Texts) -> _Led:
+        """What the spans of answers say.
+
+        Args:
+            leases: Spans, for each client.
+            heard: Numbers of the names that greetings carried.
+            texts: The names.
+        """
+        if sum(map(len, leases)) > FEW:
+            return cls._of_many(leases, heard, texts)
+        times: dict[int, tuple[int, int]] = {}
+        for name, begin, end in _name_times(leases):
+            first, last = times.get(name, (begin, end))
+            times[name] = min(first, begin), max(last, end)
+        others = [name for name in times if name not in heard]
+        return cls(times, sorted(others, key=texts.name)[:MOST_NAMES], len(others))
+
+    @classmethod
+    def _of_many(cls, leases: Sequence[Rows], heard: Collection[int], texts: Texts) -> _Led:
+        """The same, without an object for each span."""
+        names, first, last = (
+            np.concatenate([each[column].astype(np.int64) for each in leases]) for column in ("name", "first", "last")
+        )
         order = np.argsort(names, kind="stable")
-        ordered = names[order]
-        begins = firsts(ordered)
+        names = names[order]
+        begins = firsts(names)
         earliest, latest = np.minimum.reduceat(first[order], begins), np.maximum.reduceat(last[order], begins)
-        return cls(ordered[begins], earliest, latest)
+        names = names[begins]
+        apart = np.isin(names, list(heard))
+        told = texts.least(names[~apart], MOST_NAMES)
+        its = np.concatenate([np.flatnonzero(apart), np.searchsorted(names, told)])
+        columns = (column[its].tolist() for column in (names, earliest, latest))
+        times = {name: (begin, end) for name, begin, end in zip(*columns, strict=True)}
+        return cls(times, told.tolist(), len(names) - int(np.count_nonzero(apart)))
 
-    def __len__(self) -> int:
-        return len(self.names)
 
-    def times(self, number: int) -> list[tuple[int, int]]:
-        """The time of one name, none where no answer led there by it."""
-        at = int(np.searchsorted(self.names, number))
-        if at == len(self.names) or self.names[at] != number:
-            return []
-        return [(int(self.first[at]), int(self.last[at]))]
+def _name_times(leases: Iterable[Rows]) -> Iterator[tuple[int, int, int]]:
+    """(name, first, last) of each span."""
+    for each in leases:
+        yield from zip(each["name"].tolist(), each["first"].tolist(), each["last"].tolist(), strict=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,11 +140,15 @@ class Evidence:
 
     def add(self, leases: Rows, greetings: Rows) -> None:
         """Adds the spans of one client: an answer to one client says nothing about what another meant."""
-        held = leases[(leases["first"] <= self.last + CLOCKS) & (leases["last"] >= self.first)]
-        self.leases.append(held)
+        held = leases
+        if len(leases):
+            held = leases[(leases["first"] <= self.last + CLOCKS) & (leases["last"] >= self.first)]
+            self.leases.append(held)
+        if not len(greetings):
+            return
         its: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-        heard = held[np.isin(held["name"], greetings["name"])]
-        for name, begin, end in zip(*(heard[column].tolist() for column in ("name", "first", "last")), strict=True):
+        heard = held if len(held) <= FEW else held[np.isin(held["name"], greetings["name"])]
+        for name, begin, end in _name_times([heard]):
             its[name].append((begin, end))
         columns = (greetings[name].tolist() for name in ("name", "door", "first", "last", "count"))
         for name, door, begin, end, count in zip(*columns, strict=True):
@@ -141,6 +167,8 @@ class Evidence:
 
     def remarks(self) -> list[str]:
         """Why a name may be missing or not be the whole truth."""
+        if not self.traits:
+            return []
         found = [
             remark
             for trait, remark in (
@@ -155,26 +183,34 @@ class Evidence:
         return found
 
 
-def judged(evidence: Evidence, texts: Texts) -> Found:
-    """The names that count, graded, and the names that led to the server too; without the remarks."""
-    led = _Led.of(evidence.leases)
+def judged(evidence: Evidence, texts: Texts, beyond: Iterable[str] = ()) -> Found:
+    """The names that count, graded, and the names that led to the server too.
+
+    Args:
+        evidence: All of it.
+        texts: The names.
+        beyond: Remarks that hold where a name is not certain, beside those of the greetings.
+    """
+    led = _Led.of(evidence.leases, evidence.voices, texts)
     grades = _grades_of_greetings(evidence, led)
-    others = led.names[~np.isin(led.names, list(grades))]
-    told = texts.least(others, MOST_NAMES).tolist()
-    sharing = tuple(map(texts.name, told))
+    sharing = tuple(map(texts.name, led.told))
     if not grades:
         # Where greetings name nothing, what answers do counts; where these do not either, what may hide another.
         sharing = ()
-        grades = dict.fromkeys(told, Grade.MEDIUM if len(others) == 1 else Grade.AMBIGUOUS)
+        grades = dict.fromkeys(led.told, Grade.MEDIUM if led.others == 1 else Grade.AMBIGUOUS)
         grades = grades or dict.fromkeys(evidence.voices, Grade.AMBIGUOUS)
     candidates = [
-        _candidate(texts.name(number), grade, evidence.voices.get(number), led.times(number))
+        _candidate(texts.name(number), grade, evidence.voices.get(number), led.times.get(number))
         for number, grade in grades.items()
     ]
+    remarks = evidence.remarks()
+    if not grades or any(grade is not Grade.STRONG for grade in grades.values()):
+        remarks += beyond
     return Found(
         candidates=tuple(sorted(candidates, key=lambda each: each.name)),
         sharing=sharing,
-        more=len(others) - len(told),
+        more=led.others - len(led.told),
+        remarks=tuple(sorted(remarks)),
     )
 
 
@@ -184,13 +220,13 @@ def _grades_of_greetings(evidence: Evidence, led: _Led) -> dict[int, Grade]:
     for number, voice in evidence.voices.items():
         if not voice.encrypted:
             result[number] = Grade.STRONG if number in evidence.agreed else Grade.MEDIUM
-        elif led.times(number):
+        elif number in led.times:
             result[number] = Grade.MEDIUM
     return result
 
 
-def _candidate(name: HostName, grade: Grade, voice: _Voices | None, led: list[tuple[int, int]]) -> Candidate:
-    times = [*led, (voice.first, voice.last)] if voice else led
+def _candidate(name: HostName, grade: Grade, voice: _Voices | None, led: tuple[int, int] | None) -> Candidate:
+    times = [each for each in (led, (voice.first, voice.last) if voice else None) if each is not None]
     return Candidate(
         name=name,
         grade=grade,

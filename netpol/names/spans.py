@@ -28,6 +28,7 @@ SPAN: Final = np.dtype(
 `key` mixes these into one word for sorting: where different spans have the same key, they are only merged less."""
 
 Rows = NDArray[Any]
+_NOTHING: Final = np.empty(0, SPAN)
 
 _IDENTITY_AT: Final = 24
 _IDENTITY_WORDS: Final = 5
@@ -43,6 +44,8 @@ _ODD: Final = tuple(
     )
 )
 _HALF: Final = np.uint64(32)
+_ODD_NUMBERS: Final = tuple(map(int, _ODD[:4]))
+_WORD: Final = (1 << 64) - 1
 
 
 def place_keys(client: NDArray[np.uint64], server: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -52,6 +55,15 @@ def place_keys(client: NDArray[np.uint64], server: NDArray[np.uint64]) -> NDArra
     mixed = (mixed + server[:, 0]) * _ODD[2] ^ (server[:, 1] * _ODD[3])
     mixed ^= mixed >> _HALF
     return mixed
+
+
+def _place_key(client: tuple[int, int], server: tuple[int, int]) -> np.uint64:
+    """The same word for one pair."""
+    one, two, three, four = _ODD_NUMBERS
+    mixed = (client[0] * one ^ client[1] * two) & _WORD
+    mixed ^= mixed >> 32
+    mixed = ((mixed + server[0]) * three ^ server[1] * four) & _WORD
+    return np.uint64(mixed ^ mixed >> 32)
 
 
 def spans_of(**columns: Any) -> Rows:
@@ -107,12 +119,18 @@ class Spans:
             order = np.argsort(keys, kind="stable")
             self._order = keys[order], order
         keys, order = self._order
+        key = _place_key(client, server)
+        begin = int(keys.searchsorted(key))
+        if begin == len(keys) or keys[begin] != key:
+            return _NOTHING
+        found = self._merged[order[begin : int(keys.searchsorted(key, "right"))]]
+        places = found["client"], found["server"]
+        if len(found) == 1:
+            return found if [place[0].tolist() for place in places] == [[*client], [*server]] else _NOTHING
         ends = np.array([client], np.uint64), np.array([server], np.uint64)
-        key = place_keys(*ends)[0]
-        begin, end = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
-        found = self._merged[order[begin:end]]
-        same: Mask = (found["client"] == ends[0]).all(axis=1) & (found["server"] == ends[1]).all(axis=1)
-        return found[same]
+        same: Mask = (places[0] == ends[0]).all(axis=1) & (places[1] == ends[1]).all(axis=1)
+        its: Rows = found[same]
+        return its
 
     def _settle(self) -> bool:
         """Merges what was added, and forgets what is too much."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from netpol.capture.name_evidence import AnswerOutcome, Trait, packed, unpacked
 from netpol.capture.views import firsts
-from netpol.model.outside import Grade
 from netpol.names.evidence import FORGOTTEN, HIDDEN_DNS, Evidence, door_of, judged
 from netpol.names.found import Asked, Found, Hidden
 from netpol.names.hidden import way_of_greeting, way_of_port
@@ -214,12 +213,8 @@ class Names:
         evidence = Evidence(door=door_of(protocol, port), first=first, last=last)
         for client in whence:
             evidence.add(self._leases.between(client, where), self._greetings.between(client, where))
-        found = judged(evidence, self._texts)
-        remarks = evidence.remarks()
-        if not found.candidates or any(each.grade is not Grade.STRONG for each in found.candidates):
-            remarks += [HIDDEN_DNS] * (not self._hiding.isdisjoint(whence))
-            remarks += [FORGOTTEN] * bool(self._leases.forgotten)
-        return replace(found, remarks=tuple(sorted(remarks)))
+        hidden, forgotten = not self._hiding.isdisjoint(whence), bool(self._leases.forgotten)
+        return judged(evidence, self._texts, [*[HIDDEN_DNS] * hidden, *[FORGOTTEN] * forgotten])
 
     def leading(self, wanted: Callable[[Address], bool]) -> dict[HostName, Address]:
         """The names that led anybody to one of some addresses, by DNS or as a greeting; the lowest for each.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from hypothesis import given, settings
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from netpol.names import spans as module
 from netpol.names.spans import Rows, Spans, spans_of
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Span(NamedTuple):
@@ -118,3 +121,30 @@ def test_no_more_is_held_than_the_limit_and_everybody_has_a_share(sizes: list[in
     assert sum(kept) == min(sum(sizes), 100)
     assert all(got == size or got >= 100 // len(sizes) for got, size in zip(kept, sizes, strict=True))
     assert store.forgotten == sum(sizes) - sum(kept)
+
+
+WORDS = st.integers(min_value=0, max_value=(1 << 64) - 1)
+PLACES = st.tuples(st.tuples(WORDS, WORDS), st.tuples(WORDS, WORDS))
+
+
+@given(st.lists(PLACES, max_size=8, unique=True), st.lists(PLACES, max_size=3))
+def test_each_place_is_found_wherever_its_addresses_lie(
+    places: list[tuple[tuple[int, int], tuple[int, int]]], others: list[tuple[tuple[int, int], tuple[int, int]]]
+) -> None:
+    store = Spans(1000)
+    for number, (client, server) in enumerate(places):
+        pair = {"client": np.array([client], np.uint64), "server": np.array([server], np.uint64)}
+        store.add(spans_of(first=np.array([number]), last=np.array([number]), **pair))
+    for place in [*places, *others]:
+        expected = [number for number, each in enumerate(places) if each == place]
+        assert store.between(*place)["first"].tolist() == expected
+
+
+def test_places_whose_words_are_the_same_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "place_keys", lambda client, _: np.zeros(len(client), np.uint64))
+    monkeypatch.setattr(module, "_place_key", lambda *_: np.uint64(0))
+    store = Spans(1000)
+    store.add(rows([Span(1, 1, 1, 0, 5, 5)]))
+    assert not len(store.between((0, 1), (2, 1)))
+    store.add(rows([Span(1, 2, 1, 0, 6, 6)]))
+    assert store.between((0, 1), (2, 1))["first"].tolist() == [6]

@@ -349,3 +349,29 @@ def test_some_names_alone_are_as_if_no_other_had_been_carried() -> None:
     part = names.among(wanted)
     assert towards(part) == towards(alone)
     assert sorted(asked) == sorted([API, *zone])
+
+
+LETTERS = st.sampled_from([f"{letter}.example" for letter in "abcdef"])
+TIMES = st.integers(min_value=0, max_value=900)
+
+
+@given(
+    st.lists(st.tuples(LETTERS, st.sampled_from([POD, OTHER_POD]), TIMES, st.integers(0, 400)), max_size=12),
+    st.lists(st.tuples(LETTERS, st.sampled_from([POD, OTHER_POD]), TIMES), max_size=4),
+    TIMES,
+    TIMES,
+)
+@settings(deadline=None)
+def test_few_spans_and_many_are_judged_alike(
+    answers: list[tuple[str, str, int, int]], greetings: list[tuple[str, str, int]], one: int, other: int
+) -> None:
+    names = Names()
+    for name, client, when, life in answers:
+        answer(names, name, SERVER, time=T + when * SECOND, client=client, life=life)
+    for name, client, when in greetings:
+        greet(names, name, time=T + when * SECOND, client=client)
+    first, last = sorted((T + one * SECOND, T + other * SECOND))
+    one_by_one = towards(names, POD, OTHER_POD, first=first, last=last)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remarks, "FEW", 0)
+        assert towards(names, POD, OTHER_POD, first=first, last=last) == one_by_one
