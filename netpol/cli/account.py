@@ -6,8 +6,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netpol.cli.account_print import print_account
 from netpol.cli.existing_account import existing_figures, existing_lines
-from netpol.cli.guard import threat_lines
 from netpol.cli.text import plain
+from netpol.cli.threat_account import threat_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -126,7 +126,6 @@ def egress(
     """
     from netpol.cli.egress_account import account_lines
     from netpol.cli.egress_render import Terminal, render
-    from netpol.cli.guard import Guard, threat_lines
     from netpol.cli.observe import (
         ClusterChoice,
         cluster_of,
@@ -137,6 +136,7 @@ def egress(
         warn_of_unknown_namespaces,
         warn_of_unmatched,
     )
+    from netpol.cli.threat_account import threat_lines, threats_of
     from netpol.dialects.allowlists.values import Options
     from netpol.egress.attempts import Attempts
     from netpol.egress.needs import needs_of
@@ -144,6 +144,7 @@ def egress(
     from netpol.graph.admit import admit
     from netpol.model.cidr import AddressSet
     from netpol.names.table import Names
+    from netpol.threats.guard import Guard
 
     paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths)
@@ -163,7 +164,10 @@ def egress(
     attempts = Attempts(selection.takes)
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)
     needs = needs_of(admission.observations, names, known.inventory, selection=selection, attempts=attempts)
-    needs = replace(needs, needs=tuple(guard.by_address(needs.needs)))
+    needs = replace(needs, needs=guard.by_address(needs.needs))
+    threats = threats_of(guard, known.timeline, needs.needs)
+    for line in threat_lines(threats, rest=""):
+        sys.stderr.write(f"{line}\n")
     if wildcards:
         needs = _widened(needs, wildcard_names, wildcard_depth, guard.threats)
     if output in REPORTS:
@@ -175,8 +179,6 @@ def egress(
     else:
         never = guard.threats.addresses if bound else AddressSet.EMPTY
         _print_allowlist(output, needs, Options.of(needs.needs, known.inventory, bound, never))
-    for line in threat_lines(guard.summary(known.timeline), rest=""):
-        sys.stderr.write(f"{line}\n")
     for line in account_lines(needs, attempts, names, reading, known.inventory):
         sys.stderr.write(f"{line}\n")
     raise typer.Exit(reading.exit_code or int(guard.found and not accept_threats))
@@ -233,9 +235,7 @@ def _print_allowlist(output: Format, needs: Needs, options: Options) -> None:
 
     written = FORMATS[output.value].write(needs.needs, options)
     sys.stdout.write(written.text)
-    barred = {f"{need.workload}: {remark}" for need in needs.needs if need.by_address for remark in need.remarks}
-    remarks = [*sorted(barred), *written.remarks]
-    for remark in remarks[:REMARKS_SHOWN]:
+    for remark in written.remarks[:REMARKS_SHOWN]:
         warn(remark)
-    if len(remarks) > REMARKS_SHOWN:
-        warn(f"and {len(remarks) - REMARKS_SHOWN:,} more of the kind: -n and -l ask for fewer workloads")
+    if len(written.remarks) > REMARKS_SHOWN:
+        warn(f"and {len(written.remarks) - REMARKS_SHOWN:,} more of the kind: -n and -l ask for fewer workloads")

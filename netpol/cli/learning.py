@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from netpol.cli.dialect import Dialect, account_of, surroundings, translate, usable
 from netpol.cli.existing import read_cluster
 from netpol.cli.existing_json import Laid
-from netpol.cli.guard import Guard
 from netpol.cli.observe import read, warn_of_unknown_namespaces, warn_of_unmatched
 from netpol.cli.review_learn import Material
 from netpol.cli.summary import summary_of
+from netpol.cli.threat_account import threats_of
 from netpol.cli.workload_names import workloads_named
 from netpol.dialects.allowlists.formats import FORMATS, files
 from netpol.dialects.allowlists.values import Options as Allowances
 from netpol.egress.needs import needs_of
 from netpol.egress.selection import Selection
-from netpol.egress.sensitive import Sensitive
 from netpol.graph.admit import admit
 from netpol.graph.beyond import beyond
 from netpol.graph.label_graph import LabelGraph
@@ -30,10 +29,13 @@ from netpol.policy.existing_watch import Watch
 from netpol.policy.generate import generate
 from netpol.policy.generate_platform import with_platform
 from netpol.policy.generate_scope import Scope
+from netpol.policy.left_open import left_open
 from netpol.policy.merge import Terms, merge
 from netpol.policy.replay import replay
 from netpol.policy.tightness import tightness
 from netpol.policy.withhold import withhold
+from netpol.threats.guard import Guard
+from netpol.threats.sensitive import Sensitive
 from netpol.view.gather import Gatherer
 from netpol.view.time_bins import window_of
 
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from netpol.model.outside import Need
     from netpol.model.policy import NetworkPolicy
     from netpol.policy.generate import Generated, Options
-    from netpol.policy.merge import Merged
+from netpol.policy.merge import Merged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ def learned(wish: Wish) -> Learned:
     laid = None
     if found:
         generated, laid = _lay(found, generated, merged, watch, inventory)
-    needs = tuple(guard.by_address(_needs(admission, names, inventory, scope))) if names else ()
+    needs = guard.by_address(_needs(admission, names, inventory, scope)) if names else ()
     translation = None
     if foreign:
         seen = beyond(guard.passing(reading.resolved(known)), admission, selectable=selectors.selectable)
@@ -159,7 +161,7 @@ def learned(wish: Wish) -> Learned:
         policies=merged.policies,
         translation=translation,
         summary={
-            "threats": guard.summary(known.timeline, judge),
+            "threats": threats_of(guard, known.timeline, needs, left_open(guard.screen.flows, judge)),
             **summary,
             "dialect": account_of(wish.dialect, translation),
         },

@@ -128,8 +128,6 @@ def _new_findings(
 
 def _captured(reading: Reading, known: Cluster, before: Side, after: Side) -> tuple[Captured, tuple[RuleUse, ...]]:
     """The evidence in the captures, and which rules nothing exercised after the change."""
-    from netpol.cli.guard import Guard
-    from netpol.egress.sensitive import Sensitive
     from netpol.graph.admit import admit
     from netpol.graph.label_graph import LabelGraph
     from netpol.graph.selectors import Selectors
@@ -140,6 +138,8 @@ def _captured(reading: Reading, known: Cluster, before: Side, after: Side) -> tu
     from netpol.policy.existing_watch import Watch
     from netpol.policy.tightness import tightness
     from netpol.review.report_build import Captured
+    from netpol.threats.guard import Guard
+    from netpol.threats.sensitive import Sensitive
     from netpol.view.time_bins import window_of
 
     inventory = known.inventory

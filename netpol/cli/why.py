@@ -127,10 +127,10 @@ def _namespaced(policies: Sequence[object]) -> tuple[NetworkPolicy, ...]:
 
 def _admitted(reading: Reading, known: Cluster, watch: Watcher | None = None) -> Admission:
     """As `learn` admits."""
-    from netpol.cli.guard import Guard
-    from netpol.egress.sensitive import Sensitive
     from netpol.graph.admit import admit
     from netpol.graph.selectors import Selectors
+    from netpol.threats.guard import Guard
+    from netpol.threats.sensitive import Sensitive
 
     guard = Guard.of((), None, Sensitive(frozenset()))
     more: dict[str, Callable[..., None]] = {} if watch is None else {"watch": watch}

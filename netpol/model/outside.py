@@ -43,8 +43,8 @@ class Need:
         wildcard: Where wildcards were asked for: the pattern that may stand in the name's place, since the workload
             used enough names that it covers. It also admits names that were never seen: whoever prints it says so, and
             whoever cannot say it prints the name.
-        by_address: The name also leads where nobody may go, which a remark tells: it is never written as allowed, only
-            these addresses are.
+        by_address: Why the name is never written as allowed, only these addresses are: it also leads where nobody may
+            go. Empty where it may be; one of the remarks where it may not.
         remarks: Why a name may be missing or not be the whole truth (Encrypted Client Hello, DNS over TLS), sorted.
         connections: How many; those of an address that several names share count for each name that they may be for.
         bytes: Their original lengths on the wire, both directions.
@@ -60,7 +60,7 @@ class Need:
     addresses: tuple[Address, ...]
     sharing: tuple[HostName, ...] = ()
     wildcard: Wildcard | None = None
-    by_address: bool = False
+    by_address: str = ""
     remarks: tuple[str, ...] = ()
     connections: int
     bytes: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _SECOND: Final = 1_000_000_000
 _END_OF_TIME: Final = np.iinfo(np.int64).max
-_NUMBERS: Final = 1 << 31  # of names; NO_NAME is none of them
 
 GRACE: Final = 300 * _SECOND
 """So long after its TTL an address may still be used for its name: programs connect late, and keep what they know."""
@@ -216,21 +214,13 @@ class Names:
         hidden, forgotten = not self._hiding.isdisjoint(whence), bool(self._leases.forgotten)
         return judged(evidence, self._texts, [*[HIDDEN_DNS] * hidden, *[FORGOTTEN] * forgotten])
 
-    def leading(self, wanted: Callable[[Address], bool]) -> dict[HostName, Address]:
-        """The names that led anybody to one of some addresses, by DNS or as a greeting; the lowest for each.
-
-        Args:
-            wanted: Asked once for each address.
-        """
-        found: dict[HostName, Address] = {}
-        for store in (self._leases, self._greetings):
-            rows = store.rows()
-            pairs = np.unique(np.column_stack([rows["server"], rows["name"].astype(np.uint64)]), axis=0)
-            for (upper, lower), group in groupby(pairs[pairs[:, 2] < _NUMBERS].tolist(), key=lambda pair: pair[:2]):
-                address = unpacked(upper, lower)
-                for name in (self._texts.name(number) for _, _, number in group) if wanted(address) else ():
-                    found[name] = min(found.get(name, address), address, key=packed)
-        return found
+    def led(self) -> Iterator[tuple[HostName, Address]]:
+        """Each name that led anybody anywhere, by DNS or as a greeting, with each of its addresses; by address."""
+        found = [store.rows() for store in (self._leases, self._greetings)]
+        server, name = (np.concatenate([rows[column] for rows in found]) for column in ("server", "name"))
+        pairs = np.unique(np.column_stack([server, name.astype(np.uint64)])[name != NO_NAME], axis=0)
+        for upper, lower, number in pairs.tolist():
+            yield self._texts.name(number), unpacked(upper, lower)
 
     def among(self, wanted: Callable[[HostName], bool]) -> Names:
         """What the captures, all read by now, say of some names alone: as if they had never carried any other.

@@ -13,9 +13,9 @@ from netpol.policy.generate_statements import Statement, Topic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from netpol.egress.sensitive import Use
     from netpol.graph.observation import Observation
     from netpol.model.inventory import Inventory, WorkloadRef
+    from netpol.threats.sensitive import Use
 
 
 def with_platform(

@@ -11,7 +11,7 @@ from netpol.model.flow import Direction
 from netpol.model.platform import platform_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from netpol.model.endpoint import End, ResolvedFlow
     from netpol.model.flow import Address
@@ -37,6 +37,10 @@ class Naming(Protocol):
 
     def among(self, wanted: Callable[[HostName], bool]) -> Naming:
         """The same as if the captures had carried those names alone."""
+        ...
+
+    def led(self) -> Iterator[tuple[HostName, Address]]:
+        """Each name with each address to which it led anybody; by address."""
         ...
 
 
@@ -80,9 +84,10 @@ class _Named:
 class Screen:
     """Asks the lists about flows and keeps what they say.
 
-    A name taints the address that it led to: for whoever asked for it, and for everybody whose connections carried no
-    other name, because rules speak of addresses. Addresses of the platform (metadata, node-local DNS) are not asked
-    for: lists of addresses that nobody routes hold all of 169.254.0.0/16.
+    A name taints the address that it led to, whether or not who asked for it connected: for whoever asked, and for
+    everybody whose connections carried no other name, because rules speak of addresses. Addresses of the platform
+    (metadata, node-local DNS) are not asked for: lists of addresses that nobody routes hold all of 169.254.0.0/16; and
+    names that lead there taint them for nobody but who connected by them.
 
     Attributes:
         more: Connections of hits beyond those that are kept.
@@ -94,6 +99,7 @@ class Screen:
         self._tainted: dict[Address, _Named] = {}
         self._tainted_for: dict[tuple[str, Address], _Named] = {}
         self._by_address: dict[Address, Match | None] = {}
+        self._listed_names: dict[HostName, Match | None] = {}
         self._hits: dict[tuple[object, ...], Hit] = {}
         self.flows: list[ResolvedFlow] = []
         """One flow of each hit."""
@@ -105,16 +111,27 @@ class Screen:
         return self._names is not None
 
     def look(self, flows: Iterable[ResolvedFlow]) -> None:
-        """Learns which addresses listed names led to."""
+        """Learns which addresses listed names led to, and whom."""
+        if self._names is None:
+            return
         # Any number of names may lead to an address. Each is held against the lists once, not for each flow.
-        listed = self._names.among(lambda name: self._threats.host(name) is not None) if self._names else None
+        listed = self._names.among(self._is_listed)
+        for name, address in listed.led():
+            match = self._listed_names[name]
+            if match is not None and not _is_platform(address):
+                self._tainted.setdefault(address, _Named(match, "same-address", name))
         for flow in flows:
             for outgoing, _, end in _sides(flow):
                 key = str(flow.source), end.address
-                named = self._listed_name(flow, listed) if outgoing and key not in self._tainted_for else None
-                if named is not None:
-                    self._tainted.setdefault(end.address, replace(named, by="same-address"))
-                    self._tainted_for[key] = named
+                if outgoing and key not in self._tainted_for:
+                    named = self._listed_name(flow, listed)
+                    if named is not None:
+                        self._tainted_for[key] = named
+
+    def tainted(self, address: Address) -> tuple[HostName, Match] | None:
+        """The listed name that led somebody to an address, None where none did."""
+        named = self._tainted.get(address)
+        return None if named is None or named.name is None else (named.name, named.match)
 
     def bars(self, flow: ResolvedFlow) -> bool:
         """Whether the flow must not be learned, which is kept as a hit."""
@@ -162,15 +179,19 @@ class Screen:
 
     def _listed_address(self, address: Address) -> Match | None:
         if address not in self._by_address:
-            known = platform_at(address, 0, 0) is not None or is_no_peer(address)
-            self._by_address[address] = None if known else self._threats.address(address)
+            self._by_address[address] = None if _is_platform(address) else self._threats.address(address)
         return self._by_address[address]
 
-    def _listed_name(self, flow: ResolvedFlow, listed: Naming | None) -> _Named | None:
+    def _is_listed(self, name: HostName) -> bool:
+        if name not in self._listed_names:
+            self._listed_names[name] = self._threats.host(name)
+        return self._listed_names[name] is not None
+
+    def _listed_name(self, flow: ResolvedFlow, listed: Naming) -> _Named | None:
         found = _found(flow, listed)
         names = sorted({*(item.name for item in found.candidates), *found.sharing}) if found else ()
         for name in names:
-            match = self._threats.host(name)
+            match = self._listed_names[name]
             if match is not None:
                 return _Named(match, "name", name)
         return None
@@ -215,6 +236,10 @@ def _found(flow: ResolvedFlow, names: Naming | None) -> Found | None:
     if names is None or row.port is None:
         return None
     return names.towards([row.client], row.server, row.protocol, row.port, row.first_seen, row.last_seen)
+
+
+def _is_platform(address: Address) -> bool:
+    return platform_at(address, 0, 0) is not None or is_no_peer(address)
 
 
 def _sides(flow: ResolvedFlow) -> list[tuple[bool, End, ExternalEnd]]:

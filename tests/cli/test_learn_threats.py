@@ -141,6 +141,60 @@ def test_others_on_a_shared_address_keep_it_by_their_own_name(netpol: Netpol, po
     ).code == 1  # fmt: skip
     assert EVIL in (folder / "shop" / "api.yaml").read_text()
     assert EVIL not in (folder / "shop" / "web.yaml").read_text()
+    assert [(item["source"], item["destination"], item["port"]) for item in threats(folder)["still_open"]] == [
+        ("shop/api[Pod]", EVIL, "TCP/80")
+    ]
+    # The list of blocks is for all workloads together: so `egress` says it too, before all else.
+    answer = netpol("egress", capture, "--cluster", pods, "--threat-list", tmp_path / "list.txt", "-o", "cidrs")
+    assert EVIL in answer.out
+    assert answer.err.splitlines()[0].startswith("On a threat list, 1 in all")
+    assert "Left open all the same, 1 in all:\n  shop/api[Pod] to 198.51.100.66 on TCP/80: " in answer.err
+    assert "good.example; evil.example, which line 1 of " in answer.err
+
+
+@pytest.mark.parametrize("command", ["learn", "egress"])
+def test_where_a_name_leads_nobody_goes_without_another_name(
+    netpol: Netpol, pods: Path, tmp_path: Path, command: str
+) -> None:
+    # The one asked, and another connected: pods hand addresses to each other.
+    traffic = NamedTraffic()
+    traffic.dns(WEB, "evil.example", [EVIL])
+    traffic.tcp(API, EVIL, 443)
+    traffic.tcp(API, GOOD, 443)
+    capture = traffic.write(tmp_path / "told.pcap")
+    options = ("-o", "networkpolicy") if command == "egress" else ()
+    path = a_list(tmp_path, "evil.example\n")
+    answer = netpol(command, capture, "--cluster", pods, "--threat-list", path, *options)
+    assert answer.code == 1
+    assert EVIL not in answer.out
+    assert GOOD in answer.out
+    assert f"shop/api[Pod] to evil.example ({EVIL}), TCP/443, 1 connection" in answer.err
+
+
+def test_no_name_closes_the_platform_for_others(netpol: Netpol, pods: Path, tmp_path: Path) -> None:
+    cache = "169.254.20.10"  # node-local DNS: whoever runs a listed zone could close it for everybody
+    traffic = NamedTraffic()
+    traffic.dns(WEB, "evil.example", [cache])
+    traffic.udp(API, cache, 53)
+    capture = traffic.write(tmp_path / "cache.pcap")
+    answer = netpol("learn", capture, "--cluster", pods, "--threat-list", a_list(tmp_path, "evil.example\n"))
+    assert cache in answer.out
+
+
+@pytest.mark.parametrize("dialect", ["kubernetes", "cilium"])
+def test_names_that_go_by_address_are_told(netpol: Netpol, pods: Path, tmp_path: Path, dialect: str) -> None:
+    traffic = NamedTraffic()
+    traffic.dns(WEB, "both.example", [GOOD, EVIL])
+    traffic.http(WEB, GOOD, "both.example")
+    capture = traffic.write(tmp_path / "both.pcap")
+    folder = tmp_path / "out"
+    options = ("--threat-list", a_list(tmp_path, EVIL), "--dialect", dialect, "-d", folder)
+    answer = netpol("learn", capture, "--cluster", pods, *options)
+    told = f"both.example also leads to {EVIL}, which line 1 of {tmp_path / 'list.txt'} names"
+    assert f"  shop/web[Pod]: {told}: it is allowed by its other addresses only." in answer.err
+    (item,) = threats(folder)["by_address"]
+    assert (item["workload"], item["name"]) == ("shop/web[Pod]", "both.example")
+    assert told in item["text"]
 
 
 def test_a_name_that_was_only_asked_for_is_told(netpol: Netpol, pods: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netpol.capture.name_dns import MOST_ALIASES, aliases_of
@@ -14,6 +14,7 @@ NAME = st.lists(LABEL, min_size=1, max_size=5).map(lambda labels: f"{'.'.join(la
 
 
 @given(st.lists(NAME, min_size=2, max_size=9, unique_by=str.lower), st.booleans(), st.binary(max_size=40))
+@settings(deadline=None)
 def test_aliases_of_what_scapy_writes(names: list[str], backwards: bool, behind: bytes) -> None:  # noqa: FBT001
     message = bytes(response(names[0], names[1:], backwards=backwards)) + behind
     found = [dotted(labels_of(name)).decode() for name in aliases_of(message)]
@@ -21,6 +22,7 @@ def test_aliases_of_what_scapy_writes(names: list[str], backwards: bool, behind:
 
 
 @given(st.binary(max_size=300), st.integers(0, 400))
+@settings(deadline=None)
 def test_damaged_messages_have_few_aliases_or_none(noise: bytes, size: int) -> None:
     whole = bytes(response("a.example", [f"b{number}.example" for number in range(6)]))
     assert len(aliases_of(whole[:size])) <= 6
