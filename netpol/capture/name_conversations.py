@@ -17,6 +17,8 @@ _MOST: Final = 4096
 _MOST_BYTES: Final = 8 << 20
 _LONGEST: Final = (1 << 16) + 2
 _SYN: Final = 0x02
+_CUT: Final = "DNS over TCP connections cut by snaplen, not followed further"
+_NO_DNS: Final = "DNS over TCP that could not be followed"
 
 
 class Message(NamedTuple):
@@ -72,7 +74,7 @@ class Conversations:
             end = 2 + int.from_bytes(stream.data[:2])
             known = stream.known(end)
             if known < 2 or end < 2 + HEADER:
-                self._sink.count("DNS over TCP that could not be followed", 1)
+                self._sink.count(_CUT if known < 2 else _NO_DNS, 1)
                 return False
             if len(stream.data) < end:
                 break

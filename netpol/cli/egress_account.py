@@ -70,6 +70,8 @@ def _not_learned(needs: Needs, attempts: Attempts) -> str:
     text = f"{sum(reasons.values()):,} connections to the outside{_counts(reasons)}"
     if attempts.unattributed:
         text += f"; {attempts.unattributed:,} more of nodes, hosts and addresses that no pod is known to have held"
+    if attempts.elsewhere:
+        text += f"; {attempts.elsewhere:,} more of which neither end is in the cluster"
     return text
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET  # only writes: nothing from outside is parsed
 
 from netpol.cli.text import plain
+from netpol.cli.version import installed_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,9 @@ def sarif(report: Report) -> Iterator[str]:
 
     checks = report.checks or CHECKS
     positions = {check.id: number for number, check in enumerate(checks)}
-    driver = {"name": "netpol", **_version(), "rules": [_rule(check) for check in checks]}
+    version = installed_version()
+    known = {"version": version} if version else {}
+    driver = {"name": "netpol", **known, "rules": [_rule(check) for check in checks]}
     results = [_result(finding, line, positions[finding.check.id]) for finding, line in report.placed()]
     log = {
         "$schema": _SCHEMA,
@@ -35,16 +38,6 @@ def sarif(report: Report) -> Iterator[str]:
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     }
     yield json.dumps(log, indent=2, ensure_ascii=True) + "\n"
-
-
-def _version() -> dict[str, str]:
-    """Nothing where netpol runs from a checkout that is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return {"version": version("netpol-learn")}
-    except PackageNotFoundError:
-        return {}
 
 
 def _rule(check: Check) -> dict[str, Any]:

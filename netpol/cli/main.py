@@ -62,9 +62,9 @@ def program(words: Sequence[str] = ()) -> typer.Typer:
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option callback
     if wanted:
-        from importlib.metadata import version
+        from netpol.cli.version import installed_version
 
-        sys.stdout.write(f"netpol {version('netpol-learn')}\n")
+        sys.stdout.write(f"netpol {installed_version() or 'of a source tree that is not installed: no version'}\n")
         raise typer.Exit
 
 

@@ -68,6 +68,7 @@ class Attempts:
     Attributes:
         unattributed: Connections to outside addresses of clients that are no pod: nodes, pods in their host's network,
             addresses of which no owner is known.
+        elsewhere: Connections of which neither end is the cluster's: many where its description is not the captures'.
     """
 
     def __init__(self, wants: Callable[[WorkloadRef], bool]) -> None:
@@ -75,10 +76,14 @@ class Attempts:
         self._wants = wants
         self._tallies: dict[tuple[WorkloadRef, Reason, Address], _Tally] = {}
         self.unattributed = 0
+        self.elsewhere = 0
 
     def watch(self, flow: ResolvedFlow, decision: Accepted | Reason) -> None:
         """Takes note of a flow that is not learned, if it is one of a pod with an address outside."""
         if not isinstance(decision, Reason):
+            return
+        if decision is Reason.BOTH_OUTSIDE:
+            self.elsewhere += flow.flow.connections
             return
         source, others = flow.source, [item.end for item in flow.destinations]
         if flow.flow.direction is Direction.UNKNOWN and isinstance(source, ExternalEnd):

@@ -46,7 +46,7 @@ class Limits:
 DEFAULT: Final = Limits()
 
 _VERSION: Final = re.compile(
-    r"(?:version|last[ -]?(?:updated|modified|change)|updated|generated)\b[\s:=]*(.{4,40})", re.IGNORECASE
+    r"(?:version|last[ -]?(?:updated|modified|change)|updated|generated)\b[\s:=]*(\S.{0,39})", re.IGNORECASE
 )
 _HEADER_LINES: Final = 64
 _BOM: Final = b"\xef\xbb\xbf"

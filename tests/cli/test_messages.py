@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,3 +114,13 @@ def test_the_end_of_a_process_says_nothing_of_its_own(shop: Path, output: str) -
     command = [sys.executable, "-m", "netpol", "flows", str(shop), "-o", output]
     answer = subprocess.run(command, capture_output=True, check=True)
     assert answer.stderr.decode().count("\n") == 1
+
+
+def test_a_tree_that_is_not_installed_has_no_version_and_says_so(
+    netpol: Netpol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert netpol("--version").out == f"netpol {metadata.version('netpol-learn')}\n"
+    # Its dependencies are installed beside it: here it is found without them only if nothing is found at all.
+    monkeypatch.setattr(metadata.Distribution, "discover", lambda **_: iter(()))
+    answer = netpol("--version")
+    assert (answer.code, answer.out) == (0, "netpol of a source tree that is not installed: no version\n")

@@ -118,3 +118,12 @@ def test_a_scan_is_not_asked_for_names() -> None:
     few = [flow(WEB, f"203.0.113.{last}", 443, outcome=Outcome.REFUSED) for last in range(MANY)]
     assert len(listed(attempts(*few), names)) == 2
     assert len(listed(attempts(*few, flow(WEB, "203.0.114.1", 443, outcome=Outcome.REFUSED)), names)) == 1
+
+
+def test_connections_past_the_cluster_are_counted_apart() -> None:
+    found = attempts(
+        flow("203.0.113.1", "198.51.100.9", 443, connections=3),
+        flow("203.0.113.1", "198.51.100.8", 443, connections=2, outcome=Outcome.REFUSED),
+        flow("203.0.113.1", WEB, 443),
+    )
+    assert (found.elsewhere, found.unattributed, listed(found)) == (5, 0, ())

@@ -247,6 +247,7 @@ def test_limits(tmp_path: Path) -> None:
 def test_versions(tmp_path: Path) -> None:
     for header, version in (
         ("# Version: 2026.11.1", "2026.11.1"),
+        ("# Version: 7", "7"),
         ("# Last updated: 2026-11-01 10:00:00 UTC  #", "2026-11-01 10:00:00 UTC"),
         ("# made by us", ""),
     ):

@@ -34,6 +34,8 @@ SET_LABEL: Final = "netpol-allowlist"
 """By which a policy selects its sets; the value is the set's own name."""
 
 EDITIONS: Final = "domains are matched by Calico Enterprise and Calico Cloud alone"
+_OPEN_ELSEWHERE: Final = f"{EDITIONS}: elsewhere the field is dropped, and such a rule would allow everyone"
+_CLOSED_ELSEWHERE: Final = f"{EDITIONS}: elsewhere the field is dropped, and the sets hold no name"
 _API: Final = "projectcalico.org/v3"
 _DNS_SELECTOR: Final = "k8s-app == 'kube-dns'"
 _DNS_NAMESPACE: Final = "projectcalico.org/name == 'kube-system'"
@@ -54,8 +56,7 @@ def _written(needs: Sequence[Need], options: Options, *, sets: bool) -> Allowlis
     ordered, remarks = entries.without_single_labels(entries.in_order(needs), "Calico's `*` is any number of labels")
     remarks += entries.shared(ordered) + entries.open_ended(ordered)
     if any(map(entries.is_named, ordered)):
-        fate = "the sets hold no name" if sets else "such a rule would allow everyone"
-        remarks.append(f"{EDITIONS}: elsewhere the field is dropped, and {fate}")
+        remarks.append(_CLOSED_ELSEWHERE if sets else _OPEN_ELSEWHERE)
     texts: list[str] = []
     seen: set[str] = set()
     for subject in subjects(ordered, options, remarks):
@@ -64,7 +65,9 @@ def _written(needs: Sequence[Need], options: Options, *, sets: bool) -> Allowlis
             if name not in seen:
                 seen.add(name)
                 texts.append(to_text(found))
-        texts.append(to_text(document, head=HEAD))
+        # A file outlives what was said when it was written: what makes it dangerous elsewhere stands in it.
+        opens = not sets and any(map(entries.is_named, subject.needs))
+        texts.append(to_text(document, head=f"{HEAD}\n# {_OPEN_ELSEWHERE}." if opens else HEAD))
     return Allowlist(text="---\n".join(texts), remarks=entries.final(remarks))
 
 

@@ -170,6 +170,14 @@ def test_a_union_of_selectors_is_a_policy_for_each(name: str) -> None:
     assert re.findall(r"^  name: (\S+)", text, re.MULTILINE) == ["web-outside", "web-2-outside"]
 
 
+def test_a_policy_that_opens_the_world_under_another_edition_says_so_in_the_file() -> None:
+    warning = "elsewhere the field is dropped, and such a rule would allow everyone"
+    documents = FORMATS["calico"].write(NEEDS, OPTIONS).text.split("---\n")
+    assert {warning in document for document in documents if "domains:" in document} == {True}
+    assert {warning in document for document in documents if "domains:" not in document} <= {False}
+    assert warning not in FORMATS["calico-sets"].write(NEEDS, OPTIONS).text
+
+
 @pytest.mark.parametrize(("name", "spelled"), [("domains", "*."), ("cilium", "*.")])
 def test_a_pattern_of_one_label_stays_one_where_it_can_be_said(name: str, spelled: str) -> None:
     text = FORMATS[name].write([need(WEB, "a.store.example.com", "192.0.2.1", wildcard=BUCKETS)], OPTIONS).text
