@@ -18,6 +18,7 @@ _MOST_BYTES: Final = 8 << 20
 _LONGEST: Final = (1 << 16) + 2
 _SYN: Final = 0x02
 _CUT: Final = "DNS over TCP connections cut by snaplen, not followed further"
+_NOT_ALL: Final = "DNS over TCP connections of which a message was not all captured"
 _NO_DNS: Final = "DNS over TCP that could not be followed"
 
 
@@ -67,6 +68,13 @@ class Conversations:
             else:
                 self._streams.drop(key)
         return found
+
+    def finish(self) -> None:
+        """Nothing more comes: what is not all there is counted."""
+        for key in self._streams.names():
+            stream = self._streams.get(key)
+            if stream is not None and stream.size:
+                self._sink.count(_NOT_ALL, 1)
 
     def _messages(self, stream: Stream, segment: Segment, found: list[Message]) -> bool:
         """Takes out the messages; False: this is no DNS."""

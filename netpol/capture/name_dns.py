@@ -28,6 +28,7 @@ OTHER_CLASS = "DNS answers of a class other than IN"
 TRUNCATED = "DNS answers truncated by the server, to be asked again over TCP"
 CUT = "DNS answers cut by snaplen"
 HELLO_OFFERED = "DNS answers that offer Encrypted Client Hello"
+ALIAS_MODE = "DNS answers with an HTTPS or SVCB record that names another host, not followed to that host's own answers"
 
 MOST_POINTERS: Final = 16
 """Pointers that a name is followed through. Servers need one or two."""
@@ -144,8 +145,8 @@ def _answers(message: bytes, at: int, count: int, remarks: list[str], *, cut: bo
     records, short = _records(names, message, at, count)
     if short and not cut:
         raise _Useless(MALFORMED)
-    addresses, hides = _addresses(names, message, records)
-    remarks += [CUT] * short + [HELLO_OFFERED] * hides
+    addresses, more = _addresses(names, message, records)
+    remarks += [CUT] * short + more
     return addresses
 
 
@@ -264,8 +265,24 @@ def _records(names: Expander, message: bytes, at: int, count: int) -> tuple[list
 
 def _addresses(
     names: Expander, message: bytes, records: list[_Record]
-) -> tuple[tuple[tuple[int, int, int], ...], bool]:
-    """The addresses to which the question leads, and whether Encrypted Client Hello is offered there."""
+) -> tuple[tuple[tuple[int, int, int], ...], list[str]]:
+    """The addresses to which the question leads, and remarks about the records that say so."""
+    reached, life = _reached(names, records)
+    found: list[tuple[int, int, int]] = []
+    remarks: set[str] = set()
+    for record in records:
+        for place in list(_places(names, message, record)):
+            if record.owner not in reached:
+                continue
+            if isinstance(place, str):
+                remarks.add(place)
+            else:
+                found.append((*place, min(life, record.life)))
+    return tuple(found), sorted(remarks)
+
+
+def _reached(names: Expander, records: list[_Record]) -> tuple[set[bytes], int]:
+    """The name of the question and the aliases to which it leads, and the least life of these."""
     aliases: dict[bytes, list[tuple[bytes, int]]] = {}
     for record in records:
         if record.kind == CNAME:
@@ -281,18 +298,11 @@ def _addresses(
             if target not in reached:
                 reached.add(target)
                 waiting.append(target)
-    found = []
-    hides = False
-    for record in records:
-        places = list(_places(names, message, record))
-        if record.owner in reached:
-            hides |= any(place is None for place in places)
-            found += [(*place, min(life, record.life)) for place in places if place is not None]
-    return tuple(found), hides
+    return reached, life
 
 
-def _places(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
-    """The addresses in a record; None: the record offers Encrypted Client Hello."""
+def _places(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | str]:
+    """The addresses in a record, and remarks about it."""
     if record.kind == A:
         yield _ipv4(message[record.begin : record.end])
     elif record.kind == AAAA:
@@ -313,12 +323,14 @@ def _ipv6(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[:8]), int.from_bytes(data[8:])
 
 
-def _hints(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | None]:
+def _hints(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[int, int] | str]:
     """Service parameters (RFC 9460, 2.2 and 7.3): priority, target, then (key, length, value) with ascending keys."""
     if record.end - record.begin < 2:
         raise _Useless(MALFORMED)
     alias = message[record.begin : record.begin + 2] == b"\0\0"
-    at = names.inside(record, 2)[1]
+    target, at = names.inside(record, 2)
+    if alias and target != b"\0":
+        yield ALIAS_MODE
     latest = -1
     while at < record.end:
         if at + 4 > record.end:
@@ -337,4 +349,4 @@ def _hints(names: Expander, message: bytes, record: _Record) -> Iterator[tuple[i
                 raise _Useless(MALFORMED)
             yield from (read(value[begin : begin + width]) for begin in range(0, size, width))
         elif key == _ECH:
-            yield None
+            yield HELLO_OFFERED

@@ -74,7 +74,8 @@ class Fragments:
     """Fragments of one capture that wait for others of their packet."""
 
     def __init__(self, give_up: Callable[[], None]) -> None:
-        """Args: give_up: called for each packet that is let go of because there are too many."""
+        """Args: give_up: called for each packet that is let go of: it is too long or too old, or there are too many."""
+        self._give_up = give_up
         self._waiting: Waiting[_Key, _Puzzle] = Waiting(_MOST_PACKETS, _MOST_BYTES, lambda puzzle: puzzle.size, give_up)
 
     def take(self, parts: Iterable[FragmentPart], data: Bytes, time: Ints) -> list[Whole]:
@@ -90,11 +91,14 @@ class Fragments:
 
     def _add(self, piece: _Piece, data: bytes, now: int) -> Whole | None:
         puzzle = self._waiting.get(piece.key)
-        if puzzle is None or abs(now - puzzle.time) > _LIFETIME:
+        if puzzle is not None and abs(now - puzzle.time) > _LIFETIME:
             self._waiting.drop(piece.key)
-            puzzle = _Puzzle(now)
+            self._give_up()
+            puzzle = None
+        puzzle = puzzle or _Puzzle(now)
         if piece.offset + piece.size > _LONGEST or len(puzzle.pieces) >= _MOST_PIECES:
             self._waiting.drop(piece.key)
+            self._give_up()
             return None
         # The first that came stays: what overlaps it differently is an attack (RFC 5722).
         puzzle.pieces.setdefault(piece.offset, (data, piece.size))

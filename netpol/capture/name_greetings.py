@@ -8,7 +8,7 @@ import numpy as np
 
 from netpol.capture import name_quic
 from netpol.capture.name_evidence import Greeting, Trait
-from netpol.capture.name_http import LONGEST_HEAD, read_requests
+from netpol.capture.name_http import LONGEST_HEAD, PREFACE, read_requests
 from netpol.capture.name_segments import WATCHES, watch_number
 from netpol.capture.name_streams import Stream, Waiting
 from netpol.capture.name_tls import LONGEST_HELLO, handshake_of, message_size, read_hello
@@ -32,6 +32,7 @@ _REMEMBERED: Final = 8192
 _TLS_RECORD: Final = 0x16
 _UNREADABLE = "unreadable ClientHellos"
 _CUT = "ClientHellos cut by snaplen, or not all captured, before their name"
+_HTTP2 = "HTTP/2 connections without TLS, whose hosts are not read"
 _GIVEN_UP = "ClientHellos and requests given up: the rest did not come, or they were too many"
 
 
@@ -149,6 +150,10 @@ class Greetings:
         return True
 
     def _try_request(self, key: Key, sequence: int, time: int, data: bytes, *, cut: bool) -> bool:
+        if data.startswith(PREFACE):
+            self._remember(key, sequence)
+            self._sink.count(_HTTP2, 1)
+            return True
         requests, more = read_requests(data)
         if more and not cut:
             return False

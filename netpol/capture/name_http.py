@@ -7,7 +7,10 @@ from typing import Final, NamedTuple
 
 from netpol.capture.name_evidence import Trait
 
-METHODS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"CONN", b"OPTI", b"TRAC", b"PATC")
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""With which a client begins HTTP/2 that it need not negotiate (RFC 9113, 3.4), outside of TLS for one."""
+
+METHODS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"CONN", b"OPTI", b"TRAC", b"PATC", PREFACE[:4])
 """The first four bytes of a request (RFC 9110, 9.1; RFC 5789)."""
 
 LONGEST_HEAD: Final = 1 << 14

@@ -16,7 +16,7 @@ from netpol.capture.name_greetings import Greetings
 from netpol.capture.name_segments import DNS_PORT, kinds_of, pick, watched
 from netpol.capture.tunnels import TUNNEL_PORTS
 from netpol.capture.views import PAD, fetch
-from netpol.model.flow import UDP
+from netpol.model.flow import TCP, UDP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,9 @@ _RECENT: Final = 32
 """Segments at the end of a block that are remembered: one may belong behind the start of a stream in the next."""
 _QUESTION = np.dtype([("id", ">u2"), ("flags", ">u2"), ("questions", ">u2")])
 _NUMBER = np.dtype(">u2")
-_FRAGMENTED_TUNNEL = "fragmented tunnel packets, not put together for names"
+_FRAGMENTED_TUNNEL: Final = "fragmented tunnel packets, not put together for names"
+_FRAGMENTED_TCP: Final = "fragmented TCP packets, not looked at for names"
+_GIVEN_UP: Final = "fragmented packets given up for names: too long, too old or too many"
 
 
 class NameReader:
@@ -45,7 +47,7 @@ class NameReader:
 
     def __init__(self, sink: NameSink) -> None:
         self._sink = sink
-        self._fragments = Fragments(lambda: sink.count("fragmented packets given up, too many", 1))
+        self._fragments = Fragments(lambda: sink.count(_GIVEN_UP, 1))
         self._conversations = Conversations(sink)
         self._asking = Conversations(sink, questions=True)
         self._greetings = Greetings(sink)
@@ -95,6 +97,8 @@ class NameReader:
     def finish(self) -> None:
         """The capture has ended: what is not all there never will be."""
         self._greetings.finish()
+        self._conversations.finish()
+        self._asking.finish()
 
     def _take_datagrams(self, its: Picked, data: Bytes, time: Ints) -> None:
         messages = Messages(data, its.at, its.end, its.at + its.size)
@@ -150,6 +154,8 @@ class NameReader:
         """Packets that were fragmented: DNS answers over UDP are the ones that are."""
         messages = []
         for whole in wholes:
+            if whole.protocol == TCP:
+                self._sink.count(_FRAGMENTED_TCP, 1)
             if whole.protocol != UDP or len(whole.data) < _UDP_HEADER:
                 continue
             if TUNNEL_PORTS[int.from_bytes(whole.data[2:4])]:

@@ -11,7 +11,7 @@ from netpol.model.host_name import HostName, host_name
 from netpol.model.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -76,25 +76,19 @@ class Texts:
         if name is None:
             self.rejected.add(raw, times)
             return NO_NAME
-        return self.number_of_host_name(name.encode())
+        return self.numbers_of_host_names([name.encode()])[0]
 
-    def number_of_host_name(self, name: bytes) -> int:
-        """The number of what is known to be a host name, in lower case and without a dot at its end."""
-        known = self._number.get(name)
-        if known is None:
-            known = self._number[name] = self._next
-            self._name[known] = name
-            self._next += 1
+    def numbers_of_host_names(self, names: Sequence[bytes]) -> list[int]:
+        """The numbers of what is known to be host names, in lower case and without a dot at their ends."""
+        known = self._number
+        fresh = [name for name in dict.fromkeys(names) if name not in known]
+        if fresh:
+            given = range(self._next, self._next + len(fresh))
+            known.update(zip(fresh, given, strict=True))
+            self._name.update(zip(given, fresh, strict=True))
+            self._next += len(fresh)
             self._ranks = None
-        return known
-
-    def numbers_of_host_names(self, names: list[bytes]) -> list[int]:
-        """The same for many."""
-        known = list(map(self._number.get, names))
-        return [
-            number if number is not None else self.number_of_host_name(name)
-            for number, name in zip(known, names, strict=True)
-        ]
+        return [known[name] for name in names]
 
     def name(self, number: int) -> HostName:
         """The name of a number that was given and is still held."""

@@ -37,7 +37,7 @@ def with_platform(
         why_not: Why a workload was not asked for, empty where it was.
     """
     new = [_barred(use) for use in uses if not why_not(use.workload)]
-    peers = _peers((item for item in observations), Places(inventory))
+    peers = _peers(observations, Places(inventory))
     new += [statement for statement in peers if not why_not(statement.workload)]
     said = {(item.workload, item.ports, item.others) for item in new if item.topic is Topic.PLATFORM_PEER}
     kept = [

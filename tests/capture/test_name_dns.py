@@ -152,6 +152,15 @@ def test_service_bindings_give_their_hints_and_say_that_a_hello_may_be_encrypted
     assert response.remarks == (name_dns.HELLO_OFFERED,)
 
 
+def test_a_service_binding_that_names_another_host_is_told() -> None:
+    other, itself = b"\0\0" + wire("svc.provider.example"), b"\0\0\0"
+    for data, remarks in ((other, (name_dns.ALIAS_MODE,)), (itself, ())):
+        response = read_response(message(NAME, [record(HERE, 65, data)], kind=65), cut=False)
+        assert addresses(response) == []
+        assert isinstance(response, Response)
+        assert response.remarks == remarks
+
+
 @pytest.mark.parametrize(
     "data",
     [b"\0\1\0\0\4\0\0", b"\0\1\0\0\4\0\3abc", b"\0\1\0\0\6\0\4abcd",

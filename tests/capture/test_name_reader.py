@@ -236,6 +236,17 @@ def test_an_incomplete_fragmented_answer_says_nothing(reading: Reading) -> None:
     assert (found.answers, found.counts) == ([], {})
 
 
+def test_fragments_that_are_given_up_are_counted(reading: Reading) -> None:
+    # Sixty-four pieces and no end; then a packet that TCP would never send in pieces.
+    body = bytes(range(8))
+    ends = (RESOLVER, POD)
+    endless = [ethernet(packet(*ends, 17, body, fragment=0x2000 | 2 * each, number=9)) for each in range(65)]
+    assert reading(endless).counts == {"fragmented packets given up for names: too long, too old or too many": 1}
+    pieces = [packet(*ends, 6, bytes(24), fragment=0x2000), packet(*ends, 6, bytes(8), fragment=3)]
+    found = reading([ethernet(each) for each in pieces])
+    assert found.counts == {"fragmented TCP packets, not looked at for names": 1}
+
+
 def prefixed(*messages: bytes) -> bytes:
     return b"".join(struct.pack(">H", len(each)) + each for each in messages)
 
@@ -273,6 +284,14 @@ def test_an_answer_over_tcp_that_was_cut_does_not_hide_the_next(reading: Reading
                      ethernet(tcp(ends, ports, 5 + 2800, stream[2800:]))])  # fmt: skip
     assert [len(each.addresses) for each in found.answers] == [12, 1]
     assert found.counts["DNS answers cut by snaplen"] == 1
+
+
+def test_an_answer_over_tcp_of_which_the_rest_was_not_captured_is_counted(reading: Reading) -> None:
+    ends, ports = (RESOLVER, POD), (53, 40000)
+    whole, part = prefixed(GOOD), prefixed(GOOD)[:-3]
+    found = reading([ethernet(tcp(ends, ports, 5, whole)), ethernet(tcp(ends, ports, 5 + len(whole), part))])
+    assert len(found.answers) == 1
+    assert found.counts["DNS over TCP connections of which a message was not all captured"] == 1
 
 
 # Greetings
@@ -347,6 +366,15 @@ def test_requests(reading: Reading) -> None:
         (8080, b"www.partner.example"),
     ]
     assert [each.traits for each in found.greetings if each.port == 3128] == [Trait.HTTP | Trait.PROXY]
+
+
+def test_http2_without_tls_is_counted_once_wherever_it_is_captured(reading: Reading) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    frames = [ethernet(tcp((POD, SERVER), (41000, 8080), 7, preface + bytes(9)))] * 2
+    split = [ethernet(tcp((POD, SERVER), (41001, 8080), 7 + at, preface[at : at + 12])) for at in (0, 12)]
+    found = reading([*frames, *split])
+    assert found.counts == {"HTTP/2 connections without TLS, whose hosts are not read": 2}
+    assert found.greetings == []
 
 
 def test_encrypted_dns_by_its_port(reading: Reading) -> None:
