@@ -196,6 +196,7 @@ def _bound(output: Format, prefixes: int | None, waste: float | None) -> Bound |
     """How far sets of addresses may be from what was seen, None for not at all."""
     from fractions import Fraction
 
+    from netpol.dialects.allowlists.formats import FORMATS
     from netpol.errors import UsageError
     from netpol.model.prefixes import Bound
 
@@ -204,6 +205,9 @@ def _bound(output: Format, prefixes: int | None, waste: float | None) -> Bound |
         return None
     if output in REPORTS:
         raise UsageError(f"{given[0]} is for allowlists", remedy="Choose one with -o: cidrs, for one")
+    if not FORMATS[output.value].bounded:
+        remedy = "Bound those of -o ipset" if output is Format.IPTABLES else "Choose another with -o: cidrs, for one"
+        raise UsageError(f"{given[0]}: {output.value} has no blocks of addresses", remedy=remedy)
     if len(given) > 1:
         raise UsageError("--max-prefixes and --max-waste exclude each other", remedy="Give one of them")
     if waste is not None and not 0 <= waste < 1:

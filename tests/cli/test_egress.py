@@ -257,6 +257,8 @@ def test_names_that_are_hidden_are_said(netpol: Netpol, tmp_path: Path, pods: Pa
         (["--max-waste", "nan", "-o", "cidrs"], "no share"),
         (["--max-waste", "-1", "-o", "cidrs"], "no share"),
         (["--max-waste", "0.5", "--max-prefixes", "3", "-o", "cidrs"], "exclude each other"),
+        (["--max-waste", "0.5", "-o", "domains"], "--max-waste: domains has no blocks"),
+        (["--max-prefixes", "3", "-o", "iptables"], "Bound those of -o ipset"),
         (["-n", "shop", "-A"], "contradict"),
         (["-l", "app in web"], "not a label selector"),
     ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netpol.model.outside import Need
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "domains": Format(summary="Names, one a line", suffix=".txt", write=plain.domains, together=True),
+    "domains": Format(summary="Names, one a line", suffix=".txt", write=plain.domains, together=True, bounded=False),
     "cidrs": Format(summary="Blocks of addresses, one a line", suffix=".txt", write=plain.cidrs, together=True),
     "networkpolicy": Format(
         summary="NetworkPolicies with ipBlocks", suffix=".yaml", write=network_policy.network_policies
@@ -28,9 +28,15 @@ FORMATS: Final[Mapping[str, Format]] = {
     "squid": Format(summary="Access lists of Squid", suffix=".conf", write=squid.squid),
     "nftables": Format(summary="Sets and a chain for nft -f", suffix=".nft", write=nftables.nftables),
     "ipset": Format(summary="Sets for ipset restore", suffix=".ipset", write=nftables.ipset),
-    "iptables": Format(summary="A chain that matches these sets", suffix=".iptables", write=nftables.iptables),
+    "iptables": Format(
+        summary="A chain that matches these sets", suffix=".iptables", write=nftables.iptables, bounded=False
+    ),
     "aws-network-firewall": Format(
-        summary="Domain list of AWS Network Firewall", suffix=".json", write=aws.domain_list, together=True
+        summary="Domain list of AWS Network Firewall",
+        suffix=".json",
+        write=aws.domain_list,
+        together=True,
+        bounded=False,
     ),
     "aws-security-group": Format(
         summary="Egress rules of an EC2 security group", suffix=".json", write=aws.security_group, together=True

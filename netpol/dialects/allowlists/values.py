@@ -99,12 +99,14 @@ class Format:
         suffix: Of a file that holds it, with the dot.
         write: The writer.
         together: It holds for all workloads at once and does not tell them apart.
+        bounded: It has blocks of addresses, which a bound may widen.
     """
 
     summary: str
     suffix: str
     write: Callable[[Sequence[Need], Options], Allowlist]
     together: bool = False
+    bounded: bool = True
 
 
 def own_addresses(inventory: Inventory) -> AddressSet:

@@ -90,6 +90,16 @@ def _is_block(text: str) -> bool:
 
 
 @ALL
+def test_a_bound_changes_what_has_blocks_and_nothing_else(name: str) -> None:
+    addresses = [f"203.0.113.{last}" for last in (1, 2, 9)]
+    spread = [need(WEB, "one.example.com", *addresses, grade=Grade.AMBIGUOUS)]
+    exact, wider = (
+        FORMATS[name].write(spread, replace(OPTIONS, bound=bound)) for bound in (None, Bound(max_prefixes=1))
+    )
+    assert (exact.text != wider.text) is FORMATS[name].bounded
+
+
+@ALL
 def test_order_and_repetition_of_what_is_given_change_nothing(name: str) -> None:
     write = FORMATS[name].write
     once = write(NEEDS, OPTIONS)
