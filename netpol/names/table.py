@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -140,7 +141,7 @@ class Names:
 
         A message that several observers saw is counted by each of them, because only who reads the packets can tell.
         """
-        numbers = np.array([self._texts.number_of_host_name(name.encode()) for name in part.names], np.int64)
+        numbers = np.array(self._texts.numbers_of_host_names([name.encode() for name in part.names]), np.int64)
         for rows, store in ((part.leases, self._leases), (part.greetings, self._greetings)):
             named = rows["name"] != NO_NAME
             number = np.full(len(rows), NO_NAME, np.int64)
@@ -215,12 +216,14 @@ class Names:
         return judged(evidence, self._texts, [*[HIDDEN_DNS] * hidden, *[FORGOTTEN] * forgotten])
 
     def led(self) -> Iterator[tuple[HostName, Address]]:
-        """Each name that led anybody anywhere, by DNS or as a greeting, with each of its addresses; by address."""
+        """Each name that led anybody anywhere, by DNS or as a greeting, with each address; by address and name."""
         found = [store.rows() for store in (self._leases, self._greetings)]
         server, name = (np.concatenate([rows[column] for rows in found]) for column in ("server", "name"))
         pairs = np.unique(np.column_stack([server, name.astype(np.uint64)])[name != NO_NAME], axis=0)
-        for upper, lower, number in pairs.tolist():
-            yield self._texts.name(number), unpacked(upper, lower)
+        for (upper, lower), group in groupby(pairs.tolist(), key=lambda pair: pair[:2]):
+            address = unpacked(upper, lower)
+            for each in sorted(self._texts.name(number) for _, _, number in group):
+                yield each, address
 
     def among(self, wanted: Callable[[HostName], bool]) -> Names:
         """What the captures, all read by now, say of some names alone: as if they had never carried any other.

@@ -40,7 +40,7 @@ class Naming(Protocol):
         ...
 
     def led(self) -> Iterator[tuple[HostName, Address]]:
-        """Each name with each address to which it led anybody; by address."""
+        """Each name with each address to which it led anybody; by address and name."""
         ...
 
 

@@ -123,7 +123,7 @@ class Sightings:
     def take_part(self, part: NamesPart) -> None:
         """What others heard: names that led somewhere, and greetings. What had no answer they do not tell."""
         self._sink.take_part(part)
-        numbers = [self._texts.number_of_host_name(name.encode()) for name in part.names]
+        numbers = self._texts.numbers_of_host_names([name.encode() for name in part.names])
         for rows, of_leases in ((part.leases, True), (part.greetings, False)):
             for client, name, door, first, last, count in zip(
                 *(rows[column].tolist() for column in ("client", "name", "door", "first", "last", "count")), strict=True

@@ -80,7 +80,7 @@ def test_names_come_with_them(tmp_path: Path, shop_windows: list[Window]) -> Non
         for _ in read_captures([path], Tally(), names=names):
             pass
         tables.append(names)
-    captured, *others = (names.leading(lambda _: True) for names in tables)
+    captured, *others = (list(names.led()) for names in tables)
     assert captured
     assert others == [captured, captured]
     assert set(tables[1].part().names) == set(tables[2].part().names)

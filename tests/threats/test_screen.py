@@ -43,3 +43,18 @@ def test_each_name_is_held_against_the_lists_once_and_not_for_each_connection(tm
     assert all(screen.bars(item) for item in flows)
     assert [hit.name for hit in screen.hits] == ["evil.example"]
     assert len(threats.asked) <= len(zone) + len(flows)
+
+
+def test_the_order_in_which_names_were_met_decides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("b.example\na.example\n")
+    other = pod("api-1", {"app": "api"}, owner="api", address="10.0.0.2")
+    for order in (("a.example", "b.example"), ("b.example", "a.example")):
+        names = Names()
+        for name in order:
+            answer(names, name, SERVER, client="10.0.0.1")
+        screen = Screen(Threats([load(path)]), names)
+        nameless = flow(other, SERVER, 443, at=T / 1e9)
+        screen.look([nameless])
+        assert screen.bars(nameless)
+        assert [(hit.name, hit.by, hit.match.line) for hit in screen.hits] == [("a.example", "same-address", 2)]
