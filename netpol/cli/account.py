@@ -99,7 +99,9 @@ def _packets(packets: Mapping[str, Any]) -> str:
 
 
 def _connections(connections: Mapping[str, int]) -> str:
-    outcomes = ("established", "refused", "unanswered", "midstream")
+    outcomes = ["established", "refused", "unanswered", "midstream"]
+    if connections["unknown"]:  # of flow logs alone
+        outcomes.append("unknown")
     return f"{connections['total']:,}: " + ", ".join(f"{connections[name]:,} {name}" for name in outcomes)
 
 

@@ -178,7 +178,8 @@ def _grouped(
 def _worked(outcome: Outcome) -> int:
     from netpol.model.flow import Outcome
 
-    return (Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.REFUSED, Outcome.UNANSWERED).index(outcome)
+    order = (Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.UNKNOWN, Outcome.REFUSED, Outcome.UNANSWERED)
+    return order.index(outcome)
 
 
 def _with_address(end: str, address: Address) -> str:

@@ -161,12 +161,14 @@ def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameTaker |
         InputError: A capture cannot be read.
     """
     from netpol.capture.packets import Tally
+    from netpol.cluster.people import PodNames
     from netpol.dataset.captures import read_captures
     from netpol.flows.assemble import assemble
 
     tally = Tally()
+    people = PodNames(cluster.inventory) if cluster else None
     with packet_progress(tally) as through:
-        packets = through(read_captures(paths_of(_local(captures)), tally, names=names))
+        packets = through(read_captures(paths_of(_local(captures)), tally, names=names, people=people))
         table = assemble(packets, knowledge=cluster.timeline if cluster else None)
     warn_of_losses(tally)
     for remark, count in table.notes.items():

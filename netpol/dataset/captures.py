@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from netpol.flows.assemble import Item
     from netpol.names.part import NameTaker
     from netpol.sources.kinds import Kind
+    from netpol.sources.people import People
 
 _PARQUET: Final = b"PAR1"
 _HEAD: Final = 16
@@ -67,7 +68,12 @@ class _Kinds:
 
 
 def read_captures(
-    paths: Sequence[Path | Literal["-"]], tally: Tally, *, names: NameTaker | None = None, span: Span | None = None
+    paths: Sequence[Path | Literal["-"]],
+    tally: Tally,
+    *,
+    names: NameTaker | None = None,
+    span: Span | None = None,
+    people: People | None = None,
 ) -> Iterator[Item]:
     """Everything that the paths hold, nearly in the order of time, for `netpol.flows.assemble`.
 
@@ -81,6 +87,7 @@ def read_captures(
         tally: Counts what was read; complete when the iterator is exhausted.
         names: Takes what is said about names; complete when the iterator is exhausted.
         span: Windows and rows of flows that begin outside are left out. Packets and logs cannot be chosen so.
+        people: Knows pods by their names, for flow logs that have no addresses.
 
     Raises:
         InputError: A path cannot be read, or holds nothing that can be used.
@@ -106,7 +113,7 @@ def read_captures(
     if kinds.windows:
         streams.append(_windows(kinds.windows, datasets, tally, names, span))
     streams += [_flows(each, tally, span) for each in kinds.tables]
-    streams += [_log(each, kind, tally, names) for each, kind in kinds.logs]
+    streams += [_log(each, kind, tally, names, people) for each, kind in kinds.logs]
     if len(streams) == 1:
         yield from streams[0]
         return
@@ -236,13 +243,13 @@ def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
             tally.damage(str(error), malformed=True)
 
 
-def _log(each: Input, kind: Kind, tally: Tally, names: NameTaker | None) -> Iterator[Item]:
+def _log(each: Input, kind: Kind, tally: Tally, names: NameTaker | None, people: People | None) -> Iterator[Item]:
     """What a flow log says."""
     tally.size = None
     tally.captures += 1
     records = LogTally()
     with opened(each, kind) as log:
-        for item in read_log(log, records, names=names):
+        for item in read_log(log, records, names=names, people=people):
             packets = int(item["packets"].sum())
             tally.packets += packets
             tally.decoded += packets

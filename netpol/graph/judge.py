@@ -26,6 +26,12 @@ FIRST_EPHEMERAL_PORT = 32768
 KNOWN = frozenset({Direction.SYN, Direction.SYNACK, Direction.TRACKED, Direction.DECLARED, Direction.CONFIRMED})
 """What says well enough who opened a connection that its beginning need not have been seen."""
 
+_NOT_WORKED = {
+    Outcome.REFUSED: Reason.REFUSED,
+    Outcome.UNANSWERED: Reason.UNANSWERED,
+    Outcome.UNKNOWN: Reason.UNKNOWN_OUTCOME,
+}
+
 Ends = tuple[tuple[LearnedEnd, int], ...]
 """Who served, and on which port: several where a Service's address was seen and the answering pod was not."""
 
@@ -142,10 +148,8 @@ def _needs_no_rule(source: End, destination: End) -> Reason | None:
 
 def _did_not_work(flow: Flow) -> Reason | None:
     """Why the connection is no evidence of a need: it failed, or who opened it is not known well enough."""
-    if flow.outcome is Outcome.REFUSED:
-        return Reason.REFUSED
-    if flow.outcome is Outcome.UNANSWERED:
-        return Reason.UNANSWERED
+    if flow.outcome in _NOT_WORKED:
+        return _NOT_WORKED[flow.outcome]
     if flow.direction is Direction.UNKNOWN or flow.port is None:
         return Reason.UNKNOWN_DIRECTION
     if flow.outcome is Outcome.MIDSTREAM:

@@ -32,6 +32,7 @@ class Reason(Enum):
     NO_SUBJECT = ("no-subject", "neither end is a pod with an address of its own, and policies apply to no other")
     REFUSED = ("refused", "the connection was refused")
     UNANSWERED = ("unanswered", "nobody answered")
+    UNKNOWN_OUTCOME = ("unknown-outcome", "the log does not tell whether it worked")
     UNKNOWN_DIRECTION = ("unknown-direction", "it is not known who opened the connection")
     WEAK_DIRECTION = ("weak-direction", "who opened the connection is only a guess")
     MIDSTREAM_ONE_WAY = ("midstream-one-way", "older than the capture, and no data went both ways")

@@ -33,6 +33,8 @@ class Outcome(IntEnum):
     """Nobody answered; one-way UDP too."""
     MIDSTREAM = 3
     """Packets without a complete handshake: the connection was older than the capture, or the handshake was lost."""
+    UNKNOWN = 4
+    """Somebody tried, and the log that says so does not tell what came of it. No capture has this."""
 
     @property
     def label(self) -> str:

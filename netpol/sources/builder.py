@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from netpol.flows.records import FROM_HIGH, HIGH_CLIENT, LOW_CLIENT, NEVER, NO_CLIENT, Records, empty, hashes
+from netpol.flows.rows import NO_PORT, ROW, Rows
 from netpol.flows.views import ANSWERER, ASKER
-from netpol.model.flow import PORT_PROTOCOLS
+from netpol.model.flow import NO_TENANCY, PORT_PROTOCOLS, Direction, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from netpol.model.flow import Address
 
 AT_ONCE: Final = 1 << 15
@@ -99,6 +102,81 @@ class Entry:
     identity: tuple[int, int] = (0, 0)
     packets: int = 1
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """What a log says of connections as a whole: of who opened them, it was told by somebody who kept track of them.
+
+    Attributes:
+        client: Who opened them; the port is told where it is known.
+        server: Who was to answer.
+        outcome: What came of them, as far as the log tells.
+        two_way: Data went both ways.
+        first: Nanoseconds since the Unix epoch, None where the log has no times.
+        last: The same.
+        connections: How many, at least 1.
+        key: What other entries about the same connections have too, which add nothing but what they know more; None
+            where each entry is about connections of its own.
+    """
+
+    protocol: int
+    client: End
+    server: End
+    outcome: Outcome
+    two_way: bool = False
+    first: int | None = None
+    last: int | None = None
+    connections: int = 1
+    packets: int = 0
+    bytes: int = 0
+    key: Hashable | None = None
+
+    def with_(self, other: Whole) -> Whole:
+        """What two entries about the same connections say together: the greater counts, the better outcome."""
+        return replace(
+            self,
+            outcome=min(self.outcome, other.outcome, key=_KNOWS_MOST.index),
+            two_way=self.two_way or other.two_way,
+            first=min((each for each in (self.first, other.first) if each is not None), default=None),
+            last=max((each for each in (self.last, other.last) if each is not None), default=None),
+            connections=max(self.connections, other.connections),
+            packets=max(self.packets, other.packets),
+            bytes=max(self.bytes, other.bytes),
+        )
+
+
+_KNOWS_MOST: Final = (Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.REFUSED, Outcome.UNANSWERED, Outcome.UNKNOWN)
+
+
+def rows_of(found: Sequence[Whole], changed: int) -> Rows:
+    """Rows of connections, one each, in their order.
+
+    Args:
+        found: At least one.
+        changed: Stands for times that logs do not tell, nanoseconds since the Unix epoch.
+    """
+    rows = np.zeros(len(found), ROW)
+    for name, values in (
+        ("family", [each.client.family for each in found]),
+        ("client_high", [each.client.high for each in found]),
+        ("client", [each.client.low for each in found]),
+        ("server_high", [each.server.high for each in found]),
+        ("server", [each.server.low for each in found]),
+        ("protocol", [each.protocol for each in found]),
+        ("port", [each.server.port if each.protocol in PORT_PROTOCOLS else NO_PORT for each in found]),
+        ("first", [changed if each.first is None else each.first for each in found]),
+        ("last", [changed if each.last is None else each.last for each in found]),
+        ("outcome", [each.outcome for each in found]),
+        ("two_way", [each.two_way for each in found]),
+        ("connections", [each.connections for each in found]),
+        ("packets", [each.packets for each in found]),
+        ("bytes", [each.bytes for each in found]),
+    ):
+        rows[name] = np.array(values, rows[name].dtype)
+    rows["direction"] = Direction.TRACKED
+    rows["client_tenancy"] = rows["server_tenancy"] = NO_TENANCY
+    return rows
 
 
 def records_of(entries: list[Entry], *, asker_ports: bool = True) -> Records:

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP, Direction, Outcome
-from netpol.sources.builder import end_of
+from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP, Outcome
+from netpol.sources.builder import Whole, end_of
 from netpol.sources.tally import Passed
 from netpol.sources.times import of_epoch
 
@@ -91,9 +91,19 @@ class Tracked:
         return Outcome.UNANSWERED if self.state in _OPEN else Outcome.ESTABLISHED
 
     @property
-    def direction(self) -> Direction:
-        """The kernel's word."""
-        return Direction.TRACKED
+    def whole(self) -> Whole:
+        """What is known of it."""
+        return Whole(
+            protocol=self.protocol,
+            client=self.client,
+            server=self.server,
+            outcome=self.outcome,
+            two_way=self.assured,
+            first=self.first,
+            last=self.time,
+            packets=self.packets,
+            bytes=self.bytes,
+        )
 
 
 def read_line(line: bytes) -> Tracked | Passed:

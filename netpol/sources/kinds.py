@@ -19,6 +19,10 @@ class Kind(Enum):
     ZEEK_JSON = "Zeek, JSON"
     CONNTRACK = "conntrack"
     VPC = "AWS VPC flow log"
+    VPC_CNI = "AWS VPC CNI"
+    GKE = "GKE network policy log"
+    CALICO = "Calico"
+    INSPEKTOR = "Inspektor Gadget"
 
 
 _LINES: Final = 20
@@ -28,6 +32,16 @@ _CONNTRACK: Final = re.compile(
     re.ASCII,
 )
 _VPC: Final = re.compile(r"\d{1,2} (?:\d{12}|unknown) eni-\S+( \S+){11}", re.ASCII)
+
+
+_NAMES_OF_GKE: Final = {"connection", "disposition"}
+_NAMES: Final = (
+    (Kind.ZEEK_JSON, {"id.orig_h"}),
+    (Kind.VPC_CNI, {"Src IP", "Dest IP", "Verdict"}),
+    (Kind.GKE, _NAMES_OF_GKE),
+    (Kind.CALICO, {"reporter", "action", "dest_port"}),
+)
+"""Fields that no other log has together."""
 
 
 def kind_of(head: bytes) -> Kind | None:
@@ -65,8 +79,14 @@ def _kind_of_object(raw: bytes) -> Kind | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     names = found.keys()
-    if "id.orig_h" in names:
-        return Kind.ZEEK_JSON
+    for kind, needed in _NAMES:
+        if needed <= names:
+            return kind
+    payload = found.get("jsonPayload")
+    if isinstance(payload, dict) and payload.keys() >= _NAMES_OF_GKE:
+        return Kind.GKE
+    if {"src", "dst"} <= names and names & {"type", "qr"}:
+        return Kind.INSPEKTOR
     wrapped = isinstance(found.get("flow"), dict)
     observer = names & {"lost_events", "node_status", "agent_event", "debug_event"}
     if wrapped or observer or ("IP" in names and names & {"l4", "l7", "verdict"}):

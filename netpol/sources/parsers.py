@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from netpol.capture.name_evidence import Greeting
-from netpol.sources import conntrack, hubble, hubble_names, vpc, zeek, zeek_names
-from netpol.sources.builder import Entry
+from netpol.sources import calico, conntrack, hubble, hubble_names, inspektor, verdicts, vpc, zeek, zeek_names
+from netpol.sources.builder import Entry, Whole
 from netpol.sources.kinds import Kind
 from netpol.sources.name_evidence import Answer
 from netpol.sources.tally import Passed
@@ -17,7 +17,7 @@ from netpol.sources.tally import Passed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Said = Entry | conntrack.Tracked | Answer | Greeting | Passed | None
+Said = Entry | Whole | conntrack.Tracked | calico.Told | Answer | Greeting | Passed | None
 """What one line can say; None: it is a heading."""
 
 Parser = Callable[[bytes], Said]
@@ -88,10 +88,14 @@ def _vpc() -> Parser:
     return parse
 
 
-_PARSERS: Final = {
+_PARSERS: Final[dict[Kind, Callable[[], Parser]]] = {
     Kind.HUBBLE: _hubble,
     Kind.ZEEK: _zeek,
     Kind.ZEEK_JSON: _zeek_json,
     Kind.CONNTRACK: lambda: conntrack.read_line,
     Kind.VPC: _vpc,
+    Kind.VPC_CNI: lambda: verdicts.read_vpc_cni,
+    Kind.GKE: lambda: verdicts.read_gke,
+    Kind.CALICO: lambda: calico.read_line,
+    Kind.INSPEKTOR: lambda: inspektor.read_line,
 }

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from netpol.capture.compressed import BrokenError
 from netpol.capture.name_evidence import Greeting
-from netpol.flows.rows import NO_PORT, ROW, Rows
-from netpol.model.flow import NO_TENANCY, PORT_PROTOCOLS
-from netpol.sources import conntrack, hubble, vpc, zeek
-from netpol.sources.builder import AT_ONCE, Entry, records_of
+from netpol.sources import calico, conntrack, hubble, inspektor, verdicts, vpc, zeek
+from netpol.sources.builder import AT_ONCE, Entry, Whole, records_of, rows_of
 from netpol.sources.kinds import Kind
 from netpol.sources.lines import LONGEST_LINE, lines
 from netpol.sources.name_evidence import Answer, columns_of
 from netpol.sources.parsers import parser_of
+from netpol.sources.people import placed
 from netpol.sources.tally import Passed
 
 if TYPE_CHECKING:
@@ -27,11 +25,13 @@ if TYPE_CHECKING:
     from netpol.capture.compressed import Reader
     from netpol.capture.name_evidence import NameSink
     from netpol.flows.records import Records
+    from netpol.flows.rows import Rows
     from netpol.sources.parsers import Said
+    from netpol.sources.people import People
     from netpol.sources.tally import LogTally
 
 _REMEMBERED: Final = 1 << 16
-"""Connections of conntrack's events that are held until they end."""
+"""Connections that are held until they end, or because more may be said of them."""
 
 _UNTOLD: Final = {
     Kind.HUBBLE: hubble.UNTOLD,
@@ -39,6 +39,10 @@ _UNTOLD: Final = {
     Kind.ZEEK_JSON: zeek.UNTOLD,
     Kind.CONNTRACK: conntrack.UNTOLD,
     Kind.VPC: vpc.UNTOLD,
+    Kind.VPC_CNI: verdicts.UNTOLD,
+    Kind.GKE: verdicts.UNTOLD,
+    Kind.CALICO: calico.UNTOLD,
+    Kind.INSPEKTOR: inspektor.UNTOLD,
 }
 
 
@@ -59,19 +63,22 @@ class Log:
     changed: int
 
 
-def read_log(log: Log, tally: LogTally, *, names: NameSink | None = None) -> Iterator[Records | Rows]:
+def read_log(
+    log: Log, tally: LogTally, *, names: NameSink | None = None, people: People | None = None
+) -> Iterator[Records | Rows]:
     """What a log says, in its own order, some ten thousand entries at a time.
 
     Args:
         log: What to read.
         tally: Counts every record; complete when the iterator is exhausted.
         names: Takes what the log says about names.
+        people: Knows pods by their names, for logs without addresses.
 
     Raises:
         OSError: Reading failed. A compressed stream that is damaged is used up to there, and counted.
     """
     tally.untold[log.kind.value] = _UNTOLD[log.kind]
-    said = _Said(tally, names, log.changed)
+    said = _Said(tally, names, people, log.changed)
     parse = parser_of(log.kind)
     number = 0
     try:
@@ -107,15 +114,17 @@ def _why(error: Exception) -> str:
 class _Said:
     """Collects what lines say until there is enough for columns."""
 
-    def __init__(self, tally: LogTally, names: NameSink | None, changed: int) -> None:
+    def __init__(self, tally: LogTally, names: NameSink | None, people: People | None, changed: int) -> None:
         self._tally = tally
         self._names = names
+        self._people = people
         self._changed = changed
         self._entries: list[Entry] = []
-        self._rows: list[conntrack.Tracked] = []
+        self._rows: list[Whole] = []
         self._answers: list[Answer] = []
         self._greetings: list[Greeting] = []
-        self._open: OrderedDict[object, conntrack.Tracked] = OrderedDict()
+        self._events: OrderedDict[object, conntrack.Tracked] = OrderedDict()
+        self._keyed: OrderedDict[object, Whole] = OrderedDict()
 
     @property
     def full(self) -> bool:
@@ -126,6 +135,8 @@ class _Said:
         """What one line says; nothing where it is a heading."""
         if said is None:
             return
+        if isinstance(said, calico.Told):
+            said = placed(said, self._people)
         if isinstance(said, Passed):
             self._tally.pass_over(said)
             return
@@ -136,33 +147,47 @@ class _Said:
             self._answers.append(said)
         elif isinstance(said, Greeting):
             self._greetings.append(said)
+        elif isinstance(said, Whole):
+            self._join(said)
         else:
             self._follow(said)
 
     def _follow(self, said: conntrack.Tracked) -> None:
         """Events of one connection count once: with what the last of them knows."""
-        before = self._open.pop(said.key, None)
+        before = self._events.pop(said.key, None)
         if before is not None and said.event == "NEW":
-            self._rows.append(before)
+            self._rows.append(before.whole)
             before = None
         if before is not None:
             said = before.followed_by(said)
         if said.event == "DESTROY":
+            self._rows.append(said.whole)
+            return
+        self._events[said.key] = said
+        if len(self._events) > _REMEMBERED:
+            self._rows.append(self._events.popitem(last=False)[1].whole)
+
+    def _join(self, said: Whole) -> None:
+        """Entries about the same connections count once."""
+        if said.key is None:
             self._rows.append(said)
             return
-        self._open[said.key] = said
-        if len(self._open) > _REMEMBERED:
-            self._rows.append(self._open.popitem(last=False)[1])
+        before = self._keyed.pop(said.key, None)
+        self._keyed[said.key] = said if before is None else before.with_(said)
+        if len(self._keyed) > _REMEMBERED:
+            self._rows.append(self._keyed.popitem(last=False)[1])
 
     def leave(self, *, everything: bool = False) -> Iterator[Records | Rows]:
         """Gives what was collected."""
         if everything:
-            self._rows += self._open.values()
-            self._open.clear()
+            self._rows += [each.whole for each in self._events.values()]
+            self._rows += self._keyed.values()
+            self._events.clear()
+            self._keyed.clear()
         if self._entries:
             yield records_of(self._entries)
         if self._rows:
-            yield _rows(self._rows, self._changed)
+            yield rows_of(self._rows, self._changed)
         if self._names is not None:
             answers = columns_of(self._answers) if self._answers else None
             if answers is not None:
@@ -171,25 +196,3 @@ class _Said:
                 self._names.take_greetings(self._greetings)
         for collected in (self._entries, self._rows, self._answers, self._greetings):
             collected.clear()
-
-
-def _rows(found: list[conntrack.Tracked], changed: int) -> Rows:
-    rows = np.zeros(len(found), ROW)
-    for name, column in zip(
-        ("family", "client_high", "client", "port", "server_high", "server"),
-        zip(*((*each.client[:3], each.server.port, *each.server[1:3]) for each in found), strict=True),
-        strict=True,
-    ):
-        rows[name] = np.array(column, rows[name].dtype)
-    rows["protocol"] = [each.protocol for each in found]
-    rows["port"] = [each.server.port if each.protocol in PORT_PROTOCOLS else NO_PORT for each in found]
-    rows["first"] = [changed if each.first is None else each.first for each in found]
-    rows["last"] = [changed if each.time is None else each.time for each in found]
-    rows["outcome"] = [each.outcome for each in found]
-    rows["direction"] = [each.direction for each in found]
-    rows["two_way"] = [each.assured for each in found]
-    rows["packets"] = [each.packets for each in found]
-    rows["bytes"] = [each.bytes for each in found]
-    rows["connections"] = 1
-    rows["client_tenancy"] = rows["server_tenancy"] = NO_TENANCY
-    return rows

@@ -14,17 +14,20 @@ from netpol.sources.tally import LogTally
 if TYPE_CHECKING:
     from netpol.capture.name_evidence import NameSink
     from netpol.flows.table import FlowTable
+    from netpol.sources.people import People
 
 CHANGED = 1_700_000_000_000_000_000
 
 
-def flows_of(text: bytes, *, names: NameSink | None = None, kind: Kind | None = None) -> tuple[FlowTable, LogTally]:
+def flows_of(
+    text: bytes, *, names: NameSink | None = None, kind: Kind | None = None, people: People | None = None
+) -> tuple[FlowTable, LogTally]:
     """The flows of a log, its kind told by content, and what became of its records."""
     tally = LogTally()
     found = kind or kind_of(text[:65536])
     assert found is not None
     log = Log(reader=unpack(Prefixed(io.BytesIO(text), 16)), kind=found, place="log", changed=CHANGED)
-    table = assemble(read_log(log, tally, names=names))
+    table = assemble(read_log(log, tally, names=names, people=people))
     assert tally.records == tally.used + sum(tally.passed_over.values()) + sum(tally.damaged.values())
     return table, tally
 
