@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "snapshot": "netpol.cli.snapshot:snapshot",
     "agent": "netpol.cli.agent:agent",
     "hub": "netpol.cli.hub:hub",
+    "status": "netpol.cli.status:status",
     "deploy": "netpol.cli.deploy:deploy",
 }
 """Command to module and function, in the order in which help lists them."""

@@ -13,6 +13,7 @@ import msgspec
 
 from netpol.agent.hub.asking import TOKEN, translated
 from netpol.agent.hub.listing import NAME
+from netpol.agent.hub.report import Report
 from netpol.dataset import layout
 from netpol.errors import ClusterError
 from netpol.model.text import shown
@@ -57,31 +58,6 @@ class _Said(msgspec.Struct):
     message: str = ""
 
 
-class Node(msgspec.Struct):
-    """How one node fares, as `netpol.agent.hub.report` writes it."""
-
-    node: str
-    records: int
-    windows: int
-    packets: int
-    first_seen: str
-    last_seen: str
-    lag_seconds: int
-    drops: dict[str, int]
-    interfaces: int
-    version: str
-
-
-class Status(msgspec.Struct):
-    """How a hub fares."""
-
-    version: str
-    time: str
-    nodes: list[Node]
-    waiting: dict[str, int] = {}
-    disk_free: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a download is, in bytes."""
@@ -103,9 +79,9 @@ class Hub:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
 
-    def status(self) -> Status:
+    def status(self) -> Report:
         """How the nodes fare."""
-        return self._decoded(self._content("/v1/status"), Status)
+        return self._decoded(self._content("/v1/status"), Report)
 
     def download(self, place: HubPlace, folder: Path, tell: Callable[[Progress], None]) -> None:
         """Brings the dataset of a time into an empty folder.

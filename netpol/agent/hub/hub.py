@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netpol.agent.hub.admission import SECOND, Admission
 from netpol.agent.hub.app import Condition, Front, Health, application
@@ -19,7 +19,7 @@ from netpol.agent.hub.library import Library
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
 from netpol.agent.hub.metrics import Metrics
-from netpol.agent.hub.report import node_report
+from netpol.agent.hub.report import Followed, Node, Report, Waiting
 from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
@@ -167,26 +167,26 @@ class _Hub:
             health=Health(alive, ready),
         )
         library = Library(
-            settings.folder, callers=callers, limits=settings.limits, metrics=self._metrics, status=self._status
+            settings.folder, callers=callers, limits=settings.limits, metrics=self._metrics, report=self._report
         )
         return application([*front.routes(), *library.routes()], self._metrics)
 
-    def _status(self) -> dict[str, Any]:
+    def _report(self) -> Report:
         now = time.time_ns()
-        return {
-            "version": version("netpol-learn"),
-            "time": timestamp(now),
-            "waiting": {"windows": self._inbox.count, "bytes": self._inbox.size},
-            "disk_free": free_bytes(self._settings.folder),
-            "cluster": self._cluster_status(),
-            "nodes": [node_report(node, now) for node in self._state.nodes()],
-        }
+        return Report(
+            time=timestamp(now),
+            nodes=[Node.of(each, now) for each in self._state.nodes()],
+            version=version("netpol-learn"),
+            waiting=Waiting(self._inbox.count, self._inbox.size),
+            disk_free=free_bytes(self._settings.folder),
+            cluster=self._followed(),
+        )
 
-    def _cluster_status(self) -> dict[str, Any] | None:
+    def _followed(self) -> Followed | None:
         if self._watching is None:
             return None
-        kinds = {name: status.state for name, status in self._watching.status().items()}
-        return {"synced": self._watching.is_synced, "kinds": kinds}
+        kinds = {name: str(status.state) for name, status in self._watching.status().items()}
+        return Followed(self._watching.is_synced, kinds)
 
     def _say_started(self) -> None:
         host, port = self._listening.getsockname()[:2]

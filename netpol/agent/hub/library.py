@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
+import msgspec
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -20,7 +21,7 @@ from netpol.dataset.layout import FORMAT, VERSION
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from netpol.agent.hub.callers import Callers
     from netpol.agent.hub.limits import Limits
     from netpol.agent.hub.metrics import Metrics
+    from netpol.agent.hub.report import Report
 
 _CHUNK: Final = 1 << 18
 FILE_TYPE: Final = "application/vnd.apache.parquet"
@@ -42,13 +44,13 @@ class Library:
         callers: Who may read.
         limits: How many at once.
         metrics: Counted in.
-        status: What `/v1/status` says.
+        report: What `/v1/status` says.
     """
 
     def __init__(
-        self, root: Path, *, callers: Callers, limits: Limits, metrics: Metrics, status: Callable[[], Mapping[str, Any]]
+        self, root: Path, *, callers: Callers, limits: Limits, metrics: Metrics, report: Callable[[], Report]
     ) -> None:
-        self._root, self._callers, self._metrics, self._status = root, callers, metrics, status
+        self._root, self._callers, self._metrics, self._report = root, callers, metrics, report
         self._readers = Budget(limits.readers, "too many downloads at once", "readers full")
         self._seconds = limits.reader_seconds
 
@@ -107,7 +109,8 @@ class Library:
     async def status(self, request: Request) -> Response:
         """How the nodes fare."""
         await self._require_reader(request)
-        return JSONResponse(await asyncio.to_thread(self._status), headers=SAFE)
+        text = msgspec.json.encode(await asyncio.to_thread(self._report))
+        return Response(text, headers=SAFE, media_type="application/json")
 
 
 class _FileResponse(Response):

@@ -97,13 +97,15 @@ def listener(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address cannot be had.
     """
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - everywhere is what was asked for
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(
             address,
             family=family,
             backlog=_BACKLOG,
-            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+            dualstack_ipv6=host == "::",
         )
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE

@@ -98,7 +98,7 @@ class NodeState:
     """What one node's windows said together; the fields of `Head`, added up.
 
     Attributes:
-        missing: Windows whose numbers were passed over, in runs that are still remembered: given up, or lost.
+        missing: Windows whose numbers are between others of a run, and were never seen: given up, or lost.
     """
 
     observer: str
@@ -243,8 +243,8 @@ class State:
             gaps: dict[str, int] = dict(
                 self._base.execute(
                     "SELECT observer, sum(missing) FROM (SELECT runs.observer AS observer, "
-                    "max(last) + 1 - sum(last - first + 1) AS missing FROM numbers JOIN runs USING (run) GROUP BY run) "
-                    "GROUP BY observer"
+                    "max(last) + 1 - min(first) - sum(last - first + 1) AS missing "
+                    "FROM numbers JOIN runs USING (run) GROUP BY run) GROUP BY observer"
                 )
             )
             rows = self._base.execute(f"SELECT {', '.join(_NODE)} FROM nodes ORDER BY observer").fetchall()  # noqa: S608

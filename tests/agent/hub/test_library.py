@@ -113,7 +113,8 @@ def test_the_status_of_each_node(tmp_path: Path) -> None:
     with processes.hub(tmp_path / "data") as hub:
         begin = this_minute()
         losses = Losses(kernel=5, evicted=4, undecodable={"cut off": 3}, windows=2, records=1)
-        assert hub.send(*body(observer="b", number=3, begin=begin, connections=7, losses=losses)).status == 200
+        assert hub.send(*body(observer="b", number=0, begin=begin - 5 * MINUTE, connections=2)).status == 200
+        assert hub.send(*body(observer="b", number=4, begin=begin, connections=5, losses=losses)).status == 200
         assert hub.send(*body(observer="a", run="9" * 32, begin=begin - MINUTE, version="0.2")).status == 200
         found = hub.get("/v1/status").json
         assert [node["node"] for node in found["nodes"]] == ["a", "b"]
@@ -126,6 +127,6 @@ def test_the_status_of_each_node(tmp_path: Path) -> None:
             "records_given_up": 1,
             "windows_missing": 3,
         }
-        assert (node["records"], node["windows"], node["packets"], node["interfaces"]) == (7, 1, 21, 3)
+        assert (node["records"], node["windows"], node["packets"], node["interfaces"]) == (7, 2, 21, 3)
         assert (other["version"], other["lag_seconds"] - node["lag_seconds"]) == ("0.2", 60)
         assert not any(other["drops"].values())

@@ -41,9 +41,10 @@ def test_each_window_is_new_once(sent: list[tuple[str, int]], together: int) -> 
                 number for one, number in taken if one == run
             )
         count = Counter(run for run, _ in taken)
-        highest = {run: max(number for one, number in taken if one == run) for run in count}
+        numbers = {run: [number for one, number in taken if one == run] for run in count}
+        spans = {run: max(found) + 1 - min(found) for run, found in numbers.items()}
         assert {node.observer: (node.windows, node.missing) for node in state.nodes()} == {
-            f"node-{run[0]}": (count[run], highest[run] + 1 - count[run]) for run in count
+            f"node-{run[0]}": (count[run], spans[run] - count[run]) for run in count
         }
         state.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import threading
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from tests.agent.hub import processes
 from tests.agent.hub.windows import body
 
 
-def certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
-    """A certificate that signed itself, and its key."""
+def certificate(folder: Path, name: str = "localhost", address: str = "127.0.0.9") -> tuple[Path, Path]:
+    """A certificate for localhost and an address that signed itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(address))]
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -32,7 +34,7 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
