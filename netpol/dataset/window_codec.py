@@ -16,7 +16,7 @@ from netpol.dataset.layout import NewerError
 from netpol.dataset.promises import check_records
 from netpol.dataset.window import Losses, Window
 from netpol.errors import InputError
-from netpol.flows.records import RECORD, Records, empty, hashes
+from netpol.flows.records import BOOKKEEPING, RECORD, Records, empty, hashes
 from netpol.model.host_name import host_name
 from netpol.names.hidden import OVER_HTTPS, OVER_QUIC, OVER_TLS
 from netpol.names.part import ASKED, NamesPart
@@ -32,7 +32,7 @@ MOST_RECORDS: Final = 1 << 20
 """Partial connections, spans of each kind, and names in a window."""
 _MOST_COUNTED: Final = 1 << 50
 _LEVEL: Final = 3
-_COLUMNS: Final = tuple(name for name in RECORD.names or () if name != "hash")
+_COLUMNS: Final = tuple(name for name in RECORD.names or () if name not in BOOKKEEPING)
 _SPAN_COLUMNS: Final = tuple(name for name in SPAN.names or () if name != "key")
 _WAYS: Final = frozenset({OVER_TLS, OVER_QUIC, OVER_HTTPS})
 _LONGEST_TEXT: Final = 200

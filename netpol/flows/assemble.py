@@ -11,6 +11,7 @@ from netpol.flows.connections import ConnectionTable
 from netpol.flows.evidence import UNDECIDED, directions, has_port, outcomes
 from netpol.flows.limits import Limits
 from netpol.flows.pieces import pieces_of, pieces_of_quotes
+from netpol.flows.records import LONG_AGO
 from netpol.flows.rows import ROW, Rows, RowStore, rows_of
 from netpol.flows.table import FlowTable
 from netpol.flows.undecided import Servers, Undecided
@@ -47,17 +48,19 @@ def assemble(
         knowledge: What the cluster knows about addresses and ports; without it only the packets speak.
         limits: Bounds of what is held in memory.
     """
-    assembly = _Assembly(knowledge, limits or Limits())
+    assembly = Assembly(knowledge, limits or Limits())
     for item in items:
         assembly.take(item)
     return assembly.finish()
 
 
-class _Assembly:
+class Assembly:
     """Connections that are over go on to outcome, direction and rows while packets still come."""
 
-    def __init__(self, knowledge: Knowledge | None, limits: Limits) -> None:
+    def __init__(self, knowledge: Knowledge | None, limits: Limits, *, begin: int = LONG_AGO) -> None:
+        """Args: knowledge, limits: as in `assemble`. begin: rows of connections that were counted begin no earlier."""
         self._knowledge = knowledge
+        self._begin = begin
         self._table = ConnectionTable(limits, knowledge)
         self._servers = Servers(limits.servers)
         self._undecided = Undecided(limits.undecided, self._servers)
@@ -65,6 +68,7 @@ class _Assembly:
         self._quotes_of_nothing = 0
 
     def take(self, item: Item) -> None:
+        """Takes what comes next."""
         if isinstance(item, np.ndarray) and item.dtype == ROW:
             self._store_rows(item.copy())
             return
@@ -73,12 +77,23 @@ class _Assembly:
         elif isinstance(item, Unreachables):
             item = pieces_of_quotes(item)
         for records in self._table.add(item):
-            self._close(records)
+            self.close(records)
 
-    def finish(self) -> FlowTable:
-        self._close(self._table.rest())
+    def pause(self, time: int) -> Records:
+        """Takes all out that may still go on after a time, from which on everything else will be."""
+        for records in self._table.until(time):
+            self.close(records)
+        return self._table.rest()
+
+    def finish(self, *, counted_before: bool = False) -> FlowTable:
+        """The flows.
+
+        Args:
+            counted_before: Rows may have no connections, but only packets of such as are counted in other tables.
+        """
+        self.close(self._table.rest())
         self._decide(self._undecided.rest())
-        rows, file, count = self._rows.result()
+        rows, file, count = self._rows.result(fewest=0 if counted_before else 1)
         notes = {
             "connections closed early, too many at once": self._table.closed_early,
             "connections without a handshake decided early, too many at once": self._undecided.decided_early,
@@ -87,10 +102,14 @@ class _Assembly:
         }
         return FlowTable(rows, file=file, count=count, notes={note: number for note, number in notes.items() if number})
 
-    def _close(self, records: Records) -> None:
+    def close(self, records: Records) -> None:
+        """Takes connections that are over, or count as if they were."""
         real = records["packets"] > 0
         self._quotes_of_nothing += int((~real).sum())
-        records = folded(records.compress(real), self._knowledge)
+        records = folded(self._without_what_was_told(records.compress(real)), self._knowledge)
+        if records["told"].any():
+            records = records.compress(records["packets"] > 0)
+            np.maximum(records["first"], self._begin, out=records["first"], where=records["told"] > 0)
         outcome = outcomes(records)
         direction, swap = directions(records, outcome, self._knowledge)
         records = swapped(records, swap)
@@ -99,6 +118,13 @@ class _Assembly:
         waits = direction == UNDECIDED
         self._store(records.compress(~waits), outcome[~waits], direction[~waits])
         self._decide(self._undecided.add(records.compress(waits)))
+
+    def _without_what_was_told(self, records: Records) -> Records:
+        told = records["told"] > 0
+        if told.any():
+            records = records.copy()
+            records["packets"][told] -= 1
+        return records
 
     def _decide(self, records: Records) -> None:
         outcome = outcomes(records)

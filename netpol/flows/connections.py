@@ -257,6 +257,12 @@ class ConnectionTable:
             self._join()
             yield from self._let_go()
 
+    def until(self, time: int) -> Iterator[Records]:
+        """Lets the time go on to a moment before which nothing more will come; yields connections that are over."""
+        self._now = max(self._now, time)
+        self._join()
+        yield from self._let_go()
+
     def rest(self) -> Records:
         """All that is left, at the end of the input."""
         self._join()

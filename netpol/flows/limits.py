@@ -26,12 +26,12 @@ class Limits:
     """Bounds in numbers of things; a note says how often one of them changed the result, which `rows` never does.
 
     Attributes:
-        connections: Connections that are followed at once, 120 bytes each; beyond it the most silent are closed.
-        pieces: Partial connections that are collected before they are joined, 120 bytes each.
-        undecided: Connections without a handshake that wait for evidence from the rest of the data, 120 bytes each;
+        connections: Connections that are followed at once, 130 bytes each; beyond it the most silent are closed.
+        pieces: Partial connections that are collected before they are joined, 130 bytes each.
+        undecided: Connections without a handshake that wait for evidence from the rest of the data, 130 bytes each;
             beyond it the oldest are decided by what is known by then.
         servers: Confirmed servers that are remembered.
-        rows: Rows in memory, 88 bytes each; beyond it sorted runs go to temporary files.
+        rows: Rows in memory, 97 bytes each; beyond it sorted runs go to temporary files.
     """
 
     connections: int = 1 << 17

@@ -60,12 +60,17 @@ RECORD: Final = np.dtype(
         ("side", np.uint8),
         ("opened_high", np.bool_),  # the high end sent the first packet
         ("early", np.bool_),  # closed because of a limit
+        ("told", np.uint8),  # 1 + the outcome under which it was counted already; then one packet stands for all before
+        ("minutes", np.uint64),  # bit n: active in minute n of the hour, where somebody keeps account of that
         ("tracked", np.bool_),  # whoever recorded it kept track of connections: `opened_high` tells who opened this one
     ]
 )
 
 Records = np.ndarray[tuple[int], np.dtype[np.void]]
 """A structured array of RECORD."""
+
+BOOKKEEPING: Final = ("hash", "told", "minutes")
+"""Fields that are no part of what was recorded: they follow from the others, or from what was done with them here."""
 
 _MULTIPLIERS: Final = (
     0x9E3779B97F4A7C15,
@@ -206,6 +211,10 @@ def _joined(rows: Records, starts: NDArray[np.intp], result: Records) -> Records
     result["events"] = np.bitwise_or.reduceat(rows["events"], starts)
     result["early"] = np.logical_or.reduceat(rows["early"], starts)
     _take_first(result, rows, starts, real, ("opened_high",))
+    if rows["told"].any():
+        result["told"] = np.maximum.reduceat(rows["told"], starts)
+    if rows["minutes"].any():
+        result["minutes"] = np.bitwise_or.reduceat(rows["minutes"], starts)
     if rows["tracked"].any():
         _take_first(result, rows, starts, real & rows["tracked"], ("opened_high", "tracked"))
     _take_first(result, rows, starts, opened(rows), ("side", "client_isn"))

@@ -38,6 +38,7 @@ ROW: Final = np.dtype(
         ("outcome", np.uint8),
         ("direction", np.uint8),
         ("two_way", np.bool_),
+        ("minutes", np.uint64),  # as in a record; 0 where nobody keeps account
     ]
 )
 NO_PORT: Final = -1
@@ -77,7 +78,8 @@ def rows_of(
     rows["port"] = np.where(ports & ~unknown, records["high_port"].astype(np.int32), NO_PORT)
     for name in ("packets", "bytes", "first", "last", "family", "protocol"):
         rows[name] = records[name]
-    rows["connections"] = 1
+    rows["connections"] = records["told"] != outcome + 1
+    rows["minutes"] = records["minutes"]
     rows["outcome"], rows["direction"], rows["two_way"] = outcome, direction, two_way
     rows["client_tenancy"] = rows["server_tenancy"] = NO_TENANCY
     return rows
@@ -112,6 +114,7 @@ def _runs_added_up(rows: Rows) -> Rows:
         ("last", np.maximum),
         ("direction", np.minimum),
         ("two_way", np.logical_or),
+        ("minutes", np.bitwise_or),
     ):
         result[name] = reduction.reduceat(rows[name], starts)
     # Protocols without ports have no connections to count, only pairs of addresses.
@@ -173,15 +176,21 @@ class RowStore:
         self._runs.append(file)
         self._rows = np.empty(0, ROW)
 
-    def result(self) -> tuple[Rows, IO[bytes] | None, int]:
-        """All rows: in memory, or in a file of ROW, and how many there are."""
+    def result(self, fewest: int = 1) -> tuple[Rows, IO[bytes] | None, int]:
+        """All rows: in memory, or in a file of ROW, and how many there are.
+
+        Args:
+            fewest: Connections of each row: rows may come of which the connections were counted elsewhere.
+        """
         self._collect()
         if not self._runs:
+            np.maximum(self._rows["connections"], fewest, out=self._rows["connections"])
             return self._rows, None, len(self._rows)
         self._spill()
         file = tempfile.TemporaryFile(prefix="netpol-rows-")  # noqa: SIM115 - it lives as long as the table
         count = 0
         for rows in _merged(self._runs, max(1, min(self._limit, _MERGED_AT_ONCE) // len(self._runs))):
+            np.maximum(rows["connections"], fewest, out=rows["connections"])
             file.write(rows.view(np.uint8).data)
             count += len(rows)
         _close_all(self._runs)

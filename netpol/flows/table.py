@@ -62,7 +62,7 @@ class FlowTable:
 
 def _flow(row: tuple[int, ...], known: dict[tuple[int, int, int], Address]) -> Flow:
     client_high, client, server_high, server, connections, packets, length, first, last, port, *rest = row
-    client_tenancy, server_tenancy, family, protocol, outcome, direction, two_way = rest
+    client_tenancy, server_tenancy, family, protocol, outcome, direction, two_way, _ = rest
     return Flow(
         client=known.get((family, client_high, client)) or _address(known, family, client_high, client),
         server=known.get((family, server_high, server)) or _address(known, family, server_high, server),

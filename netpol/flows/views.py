@@ -102,14 +102,26 @@ def folded(records: Records, knowledge: Knowledge | None) -> Records:
     to one whom it does: a node that rewrote it on its way in, and is all that the server and its policies see. Packets
     and bytes of all views are added up.
     """
+    return folded_by(records, knowledge)[0]
+
+
+def folded_by(records: Records, knowledge: Knowledge | None) -> tuple[Records, NDArray[np.intp]]:
+    """The same, and which of them each of the records went into: intp[n]."""
     records = client_first(records, knowledge)
     labels = _labels(records, knowledge)
     counts = np.bincount(labels, minlength=len(records))
     if not np.any(counts > 1):
-        return records
+        place = np.empty(len(records), np.intp)
+        place[labels] = np.arange(len(records))
+        return records, place[labels]
     alone = counts[labels] == 1
     several = records.compress(~alone)
-    return stacked([records.compress(alone), _merged(several, labels[~alone], knowledge)])
+    result = stacked([records.compress(alone), _merged(several, labels[~alone], knowledge)])
+    place = np.empty(len(records), np.intp)
+    place[labels[alone]] = np.arange(np.count_nonzero(alone))
+    merged = np.unique(labels[~alone])
+    place[merged] = np.arange(len(result) - len(merged), len(result))
+    return result, place[labels]
 
 
 def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | None) -> Records:
@@ -138,6 +150,8 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
         ("first", np.minimum),
         ("last", np.maximum),
         ("early", np.logical_or),
+        ("told", np.maximum),
+        ("minutes", np.bitwise_or),
         ("tracked", np.logical_or),
     ):
         result[name] = reduction.reduceat(rows[name], starts)
