@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from netpol.capture.packets import Tally
-    from netpol.dataset.reading import Placed
+    from netpol.dataset.index import File
     from netpol.dataset.window_rows import WindowRow
     from netpol.errors import InputError
 
@@ -16,6 +16,8 @@ MISSING: Final = "windows missing between others of the same observer"
 GIVEN_UP: Final = "windows given up by their observers, for want of room"
 RECORDS: Final = "partial connections in windows given up"
 EVICTED: Final = "partial connections that found no room in an observer's table"
+LATE: Final = "windows that came when their hour was added up and gone: connections in them may count twice"
+NO_FLOWS: Final = "rows of flows that cannot be used"
 VANISHED: Final = "windows removed while they were read"
 
 
@@ -51,9 +53,9 @@ class Account:
         for place, what in files:
             self._damage(place, f"{place}: {what}")
 
-    def damage(self, error: InputError, batch: Sequence[Placed]) -> None:
-        """Takes a file of which some windows cannot be read, which are counted as damaged once."""
-        place = error.where[0] if error.where else batch[0][1].name
+    def damage(self, error: InputError, files: Sequence[File]) -> None:
+        """Takes a file of which something cannot be read; it is counted as damaged once."""
+        place = error.where[0] if error.where else files[0].name
         self._damage(place, str(error))
 
     def _damage(self, place: str, message: str) -> None:
@@ -61,9 +63,17 @@ class Account:
             self._damaged.add(place)
             self._tally.damage(message, malformed=True)
 
-    def vanished(self, identities: Collection[str]) -> None:
+    def vanished(self, count: int) -> None:
         """Takes windows that were there when the reading began."""
-        self._tally.miss(VANISHED, len(identities))
+        self._tally.miss(VANISHED, count)
+
+    def late(self, count: int) -> None:
+        """Takes windows that are read beside the hour that they belong to."""
+        self._tally.miss(LATE, count)
+
+    def refuse(self, count: int) -> None:
+        """Takes rows of flows that are none."""
+        self._tally.miss(NO_FLOWS, count)
 
     def finish(self) -> None:
         """Counts the gaps."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
     from numpy.typing import NDArray
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 MEMORY: Final = "256MB"
 THREADS: Final = 2
 ROW_GROUP: Final = 1 << 16
+UNFINISHED: Final = ".tmp"
+"""Of the names of files that are being written, which begin with a dot."""
+_ATTEMPTS: Final = 20
+_HERE: Final = "<part>"
 Columns = dict[str, "NDArray[Any]"]
 
 
@@ -27,6 +33,23 @@ _OPTIONS: Final = "union_by_name = true, hive_partitioning = false, file_row_num
 
 class GoneError(Exception):
     """A file that was there is not any more: somebody compacted or pruned meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """Some rows of a file that is written.
+
+    Attributes:
+        query: SQL in which `given` stands for the columns, or `files` for the files.
+        columns: Columns of equal length, None where files are read.
+        files: Parquet files.
+        values: Parameters of the query.
+    """
+
+    query: str
+    columns: Columns | None = None
+    files: Sequence[Path] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine:
@@ -50,39 +73,75 @@ class Engine:
             weakref.finalize(self, _close, self._database, folder)
         return self._database
 
-    def write(
-        self, target: Path, columns: Mapping[str, NDArray[Any]], select: str, values: Mapping[str, Any], note: str
-    ) -> None:
+    def write(self, target: Path, parts: Iterable[Part], note: str) -> None:
         """Writes a Parquet file that is durable on return, in one step.
 
         Args:
             target: Its path; what is there already is replaced.
-            columns: Columns of equal length.
-            select: What SQL selects of them, the columns being those of `given`.
-            values: Parameters of that.
+            parts: What is in it, at least one; several pass through a table that may go to the disk.
             note: JSON for its footer.
+
+        Raises:
+            GoneError: A file that a part is read from is not there any more.
+            InputError: Such a file cannot be read.
+            OSError: It cannot be written.
         """
-        database = self._connected()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-        os.close(handle)
-        unfinished = Path(name)
+        unfinished = _beside(target)
+        form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+        ending = f"TO {quoted(str(unfinished))} ({form}, KV_METADATA {{netpol: {quoted(note)}}})"
         try:
-            database.register("given", dict(columns))
-            form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
-            footer = f"KV_METADATA {{netpol: {quoted(note)}}}"
-            copy = f"COPY (SELECT {select} FROM given) TO {quoted(name)} ({form}, {footer})"  # noqa: S608 - quoted
-            database.execute(copy, dict(values))
+            waiting: Part | None = None
+            several = False
+            for part in parts:
+                if waiting is not None:
+                    self._run(
+                        "INSERT INTO gathered" if several else "CREATE OR REPLACE TEMP TABLE gathered AS", waiting
+                    )
+                    several = True
+                waiting = part
+            if waiting is None:
+                raise ValueError("a file of nothing")
+            if several:
+                self._run("INSERT INTO gathered", waiting)
+                self._connected().execute(f"COPY gathered {ending}")
+            else:
+                self._run(f"COPY ({_HERE}) {ending}", waiting)
             unfinished.chmod(0o644)
             synced(unfinished)
             unfinished.replace(target)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
         finally:
-            database.unregister("given")
+            unfinished.unlink(missing_ok=True)
+            if several:
+                self._connected().execute("DROP TABLE IF EXISTS gathered")
         for folder in (target.parent, *target.parents[1:4]):
             synced(folder)
+
+    def _run(self, statement: str, part: Part) -> None:
+        """Runs a statement at the end of which, or where it says so, the part's query stands."""
+        import duckdb  # noqa: PLC0415 - half of netpol's start-up time
+
+        database = self._connected()
+        query = part.query
+        if part.columns is not None:
+            database.register("given", part.columns)
+        else:
+            query = _from_files(query, part.files)
+        text = statement.replace(_HERE, query, 1) if _HERE in statement else f"{statement} {query}"
+        try:
+            database.execute(text, dict(part.values))
+        except duckdb.IOException as error:
+            if not all(file.exists() for file in part.files):
+                raise GoneError from error
+            if part.files:
+                raise InputError(f"cannot be read: {_first_line(error)}", where=_where(part.files)) from error
+            raise OSError(_first_line(error)) from error
+        except duckdb.Error as error:
+            if not part.files:
+                raise
+            raise InputError(f"cannot be read: {_first_line(error)}", where=_where(part.files)) from error
+        finally:
+            if part.columns is not None:
+                database.unregister("given")
 
     def read(self, query: str, values: Mapping[str, Any], files: Sequence[Path]) -> Columns:
         """The columns that a query has.
@@ -98,15 +157,12 @@ class Engine:
         """
         import duckdb  # noqa: PLC0415 - half of netpol's start-up time
 
-        listed = ", ".join(quoted(str(file)) for file in files)
-        text = query.replace("files", f"read_parquet([{listed}], {_OPTIONS})", 1)
         try:
-            found: Columns = self._connected().execute(text, dict(values)).fetchnumpy()
+            found: Columns = self._connected().execute(_from_files(query, files), dict(values)).fetchnumpy()
         except duckdb.Error as error:
             if not all(file.exists() for file in files):
                 raise GoneError from error
-            where = (str(files[0]),) if len(files) == 1 else ()
-            raise InputError(f"cannot be read: {_first_line(error)}", where=where) from error
+            raise InputError(f"cannot be read: {_first_line(error)}", where=_where(files)) from error
         return found
 
     def notes(self, files: Sequence[Path], key: str) -> dict[str, bytes]:
@@ -127,8 +183,16 @@ class Engine:
         except duckdb.Error as error:
             if not all(file.exists() for file in files):
                 raise GoneError from error
-            where = (str(files[0]),) if len(files) == 1 else ()
-            raise InputError(f"cannot be read: {_first_line(error)}", where=where) from error
+            raise InputError(f"cannot be read: {_first_line(error)}", where=_where(files)) from error
+
+
+def _from_files(query: str, files: Sequence[Path]) -> str:
+    listed = ", ".join(quoted(str(file)) for file in files)
+    return query.replace("files", f"read_parquet([{listed}], {_OPTIONS})", 1)
+
+
+def _where(files: Sequence[Path]) -> tuple[str, ...]:
+    return (str(files[0]),) if len(files) == 1 else ()
 
 
 def _first_line(error: Exception) -> str:
@@ -138,6 +202,17 @@ def _first_line(error: Exception) -> str:
 def _close(database: duckdb.DuckDBPyConnection, folder: tempfile.TemporaryDirectory[str]) -> None:
     database.close()
     folder.cleanup()
+
+
+def _beside(target: Path) -> Path:
+    """An empty file in the folder of another, which is made where it is not there, or is removed meanwhile."""
+    for _ in range(_ATTEMPTS):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            handle, name = tempfile.mkstemp(prefix=".", suffix=UNFINISHED, dir=target.parent)
+            os.close(handle)
+            return Path(name)
+    raise OSError(f"{target.parent}: removed again and again")
 
 
 def quoted(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from netpol.flows.rows import NO_PORT, ROW, Rows
 from netpol.model.flow import NO_TENANCY, PORT_PROTOCOLS, Direction, Outcome, protocol_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -88,6 +88,7 @@ def rows_of(columns: Mapping[str, NDArray[Any]]) -> tuple[Rows, int]:
     unnumbered = ~np.isin(rows["protocol"], list(PORT_PROTOCOLS)) | (rows["direction"] == Direction.UNKNOWN)
     good &= np.where(unnumbered, rows["port"] == NO_PORT, (rows["port"] >= 0) & (rows["port"] < 1 << 16))
     rows["two_way"] = columns.get("two_way", False)
+    rows["minutes"] = columns.get("minutes", 0)
     rows["client_tenancy"] = rows["server_tenancy"] = NO_TENANCY
     return rows.compress(good), int(np.count_nonzero(~good))
 
@@ -113,3 +114,47 @@ def _texts(column: NDArray[Any]) -> list[str]:
 def _looked_up(column: NDArray[Any], meaning: Callable[[str], tuple[int, ...]]) -> NDArray[np.void]:
     texts = _texts(column)
     return np.fromiter(map(meaning, texts), _WORDS, len(texts))
+
+
+WRITTEN: Final = (
+    "client, server, list_extract($protocols, protocol + 1) AS protocol, "
+    f"nullif(port, {NO_PORT})::USMALLINT AS port, connections, packets, bytes, "
+    "make_timestamp(first // 1000) AS first_seen, make_timestamp(last // 1000) AS last_seen, "
+    "list_extract($outcomes, outcome + 1) AS outcome, list_extract($directions, direction + 1) AS direction, "
+    "two_way, minutes, source, destination"
+)
+VALUES: Final = {
+    "protocols": list(_PROTOCOLS),
+    "outcomes": list(_OUTCOMES),
+    "directions": [direction.label for direction in sorted(Direction)],
+}
+"""Parameters of WRITTEN."""
+
+
+def columns_of(rows: Rows, ends: Iterable[tuple[str | None, str | None]] | None = None) -> dict[str, NDArray[Any]]:
+    """The rows, column by column, for WRITTEN.
+
+    Args:
+        rows: Flows.
+        ends: Names of the source and the destination of each, None: not known.
+    """
+    columns: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(rows[name])
+        for name in ("protocol", "port", "connections", "packets", "bytes", "first", "last", "outcome", "direction",
+                     "two_way")
+    }  # fmt: skip
+    columns["protocol"] = columns["protocol"].astype(np.int32)
+    columns["outcome"], columns["direction"] = (columns[name].astype(np.int32) for name in ("outcome", "direction"))
+    columns["minutes"] = rows["minutes"].astype(np.int64)
+    for end in ("client", "server"):
+        words = zip(rows["family"].tolist(), rows[f"{end}_high"].tolist(), rows[end].tolist(), strict=True)
+        columns[end] = np.array([_text(*word) for word in words], object)
+    names = [*ends] if ends is not None else [(None, None)] * len(rows)
+    for place, name in enumerate(("source", "destination")):
+        columns[name] = np.array([each[place] for each in names], object)
+    return columns
+
+
+@lru_cache(maxsize=1 << 16)
+def _text(family: int, high: int, low: int) -> str:
+    return str(IPv4Address(low) if family == 4 else IPv6Address(high << 64 | low))

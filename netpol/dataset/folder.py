@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from netpol.dataset import connection_rows, layout, name_rows, window_rows
+from netpol.dataset import layout
 from netpol.dataset.account import Account
 from netpol.dataset.engine import Engine, GoneError, synced
 from netpol.dataset.index import Index
-from netpol.dataset.layout import CONNECTIONS, MARK, NAMES, WINDOWS, Note
-from netpol.dataset.reading import Recorded, batches, in_order
+from netpol.dataset.layout import MARK, WINDOWS
+from netpol.dataset.plan import State
+from netpol.dataset.reader import Reader
+from netpol.dataset.reading import Recorded
+from netpol.dataset.rollup import Rollups
+from netpol.dataset.upkeep import Upkeep
 from netpol.dataset.window_rows import WindowRow
+from netpol.dataset.writing import Writing
 from netpol.errors import InputError
-from netpol.flows.records import stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from netpol.capture.packets import Tally
-    from netpol.dataset.engine import Columns
-    from netpol.dataset.reading import Placed
+    from netpol.dataset.index import Hour
+    from netpol.dataset.rollup import Ends
+    from netpol.dataset.upkeep import Pruned
     from netpol.dataset.window import Window
+    from netpol.flows.knowledge import Knowledge
     from netpol.flows.records import Records
     from netpol.flows.rows import Rows
+    from netpol.flows.table import FlowTable
     from netpol.names.part import NameTaker
 
 
@@ -42,6 +46,9 @@ class Dataset:
         self._engine = Engine()
         self._index = Index(root, self._engine)
         self._recorded = Recorded(root, self._engine)
+        self._writing = Writing(root, self._engine)
+        self._rollups = Rollups(root, self._engine, self._recorded, self._writing)
+        self._upkeep = Upkeep(root, self._index, self._writing)
 
     @classmethod
     def open(cls, root: Path) -> Dataset:
@@ -64,11 +71,7 @@ class Dataset:
         try:
             if not layout.read_mark(root):
                 root.mkdir(parents=True, exist_ok=True)
-                unfinished = root / f".{MARK}.tmp"
-                unfinished.write_text(layout.mark(), encoding="utf-8")
-                synced(unfinished)
-                unfinished.replace(root / MARK)
-                synced(root)
+                layout.write_mark(root, synced)
         except OSError as error:
             raise InputError(f"a dataset cannot be made here: {error.strerror}", where=(str(root),)) from error
         return cls(root)
@@ -88,46 +91,14 @@ class Dataset:
         by_hour: dict[int, dict[str, Window]] = {}
         for window in windows:
             by_hour.setdefault(layout.hour_of(window.begin), {})[window.identity] = window
-        return sum(self._append(hour, [*found.values()]) for hour, found in sorted(by_hour.items()))
-
-    def _append(self, hour: int, windows: Sequence[Window]) -> int:
-        there = self._index.hour(hour)
-        fresh = [window for window in windows if not there.has(WindowRow.of(window))]
-        if not fresh:
-            return 0
-        fresh.sort(key=lambda each: (each.begin, each.observer, each.run, each.number))
-        rows = [WindowRow.of(window) for window in fresh]
-        name = layout.identifier(row.identity for row in rows)
-        note = Note().text()
-        place = {
-            "windows": [row.identity for row in rows],
-            "observers": [row.observer for row in rows],
-            "begins": [row.begin for row in rows],
-        }
-        records = stacked([window.records for window in fresh])
-        parts = [name_rows.columns_of(window.names) for window in fresh]
-        tables: tuple[tuple[str, Columns, str], ...] = (
-            (
-                CONNECTIONS,
-                _numbered(connection_rows.columns_of(records), [len(window.records) for window in fresh]),
-                connection_rows.SELECT,
-            ),
-            (
-                NAMES,
-                _numbered(
-                    {column: np.concatenate([part[column] for part in parts]) for column in name_rows.COLUMNS},
-                    [len(part["kind"]) for part in parts],
-                ),
-                name_rows.SELECT,
-            ),
-        )
-        for table, columns, select in tables:
-            self._engine.write(layout.path(self.root, table, hour, name), columns, f"{_PLACE}, {select}", place, note)
-        # This one comes last: until it is there, the others are not.
-        self._engine.write(
-            layout.path(self.root, WINDOWS, hour, name), window_rows.columns_of(rows), window_rows.SELECT, {}, note
-        )
-        return len(fresh)
+        added = 0
+        for hour, found in sorted(by_hour.items()):
+            there = self._index.hour(hour)
+            fresh = [window for window in found.values() if not there.has(WindowRow.of(window))]
+            if fresh:
+                self._writing.windows(hour, fresh)
+            added += len(fresh)
+        return added
 
     def read(
         self,
@@ -139,6 +110,8 @@ class Dataset:
         without: Callable[[WindowRow], bool] | None = None,
     ) -> Iterator[Records | Rows]:
         """What was recorded, in the order of time, for `netpol.flows.assemble`.
+
+        Hours that are added up are read so, whole, and give rows; the others give partial connections.
 
         Args:
             since: Windows that begin earlier are left out; nanoseconds since the Unix epoch.
@@ -153,84 +126,104 @@ class Dataset:
         """
         tally.captures += 1
         account = Account(tally)
-
-        def wanted(row: WindowRow) -> bool:
-            within = (since is None or row.begin >= since) and (until is None or row.begin < until)
-            return within and not (without and without(row))
-
-        for hour in layout.hours(self.root, WINDOWS):
-            if (since is None or (hour + 1) * layout.HOUR > since) and (until is None or hour * layout.HOUR < until):
-                yield from self._read_hour(hour, wanted, names, account)
+        reader = Reader(
+            self.root,
+            self._index,
+            self._recorded,
+            self._rollups,
+            since=since,
+            until=until,
+            names=names,
+            account=account,
+            without=without,
+        )
+        yield from reader.items()
         account.finish()
 
     def holds(self, row: WindowRow) -> bool:
         """Whether a window is here, in whatever form."""
         return self._index.hour(layout.hour_of(row.begin)).has(row)
 
-    def _read_hour(
-        self, hour: int, wanted: Callable[[WindowRow], bool], names: NameTaker | None, account: Account
-    ) -> Iterator[Records]:
-        found = self._index.hour(hour)
-        account.broken(found.broken)
-        left = [each for each in in_order(found.raw) if wanted(each[0])]
-        for row, _ in left:
-            account.window(row)
-        while left:
-            batch = next(batches(left))
-            try:
-                parts = self._batch(hour, batch, names)
-            except GoneError:
-                found = self._index.hour(hour)
-                unread = {row.identity for row, _ in left}
-                left = [each for each in in_order(found.raw) if each[0].identity in unread]
-                account.vanished(unread - {row.identity for row, _ in left})
-                continue
-            except InputError:
-                for one in _by_file(batch):
-                    with contextlib.suppress(GoneError):
-                        yield from self._rescued(hour, one, names, account)
-            else:
-                yield parts
-            left = left[len(batch) :]
-
-    def _batch(self, hour: int, batch: Sequence[Placed], names: NameTaker | None) -> Records:
-        records, _ = self._recorded.records(hour, batch)
-        if names is not None:
-            names.take_part(self._recorded.names(hour, batch))
-        return records
-
-    def _rescued(
-        self, hour: int, batch: Sequence[Placed], names: NameTaker | None, account: Account
-    ) -> Iterator[Records]:
-        """What can be read of one file of which something cannot."""
-        try:
-            records, _ = self._recorded.records(hour, batch)
-            yield records
-        except InputError as error:
-            account.damage(error, batch)
-        if names is not None:
-            try:
-                names.take_part(self._recorded.names(hour, batch))
-            except InputError as error:
-                account.damage(error, batch)
-
     def identities(self) -> Iterator[str]:
         """Of all windows that are here as recorded, by hour."""
-        for hour in layout.hours(self.root, WINDOWS):
+        for hour in self.hours():
             yield from sorted(row.identity for file in self._index.hour(hour).raw for row in file.rows)
 
+    def hours(self) -> list[int]:
+        """Which hours have windows, in hours since the Unix epoch."""
+        return layout.hours(self.root, WINDOWS)
 
-_PLACE = ", ".join(f'list_extract(${name}s, w) AS "{name}"' for name in ("window", "observer", "begin"))
-"""Of which window a row is."""
+    def roll_up(
+        self,
+        hour: int,
+        knowledge: Knowledge | None = None,
+        ends: Callable[[FlowTable], Iterator[Ends]] | None = None,
+    ) -> list[int]:
+        """Adds up all hours to this one that have windows which are not added up yet; returns which those were.
 
+        What came late to an hour changes what its connections became in the hours behind it, which are added up anew
+        for as long as they are there as recorded. Nothing is deleted but rollups that others replace.
 
-def _numbered(columns: Columns, counts: Sequence[int]) -> Columns:
-    """With a column that says of which window each row is, from 1."""
-    return {**columns, "w": np.repeat(np.arange(1, len(counts) + 1, dtype=np.int64), counts)}
+        Args:
+            hour: Hours since the Unix epoch.
+            knowledge: What the cluster knows about addresses and ports, at all times.
+            ends: Names the source and the destination of each flow of a table, in its order.
 
+        Raises:
+            InputError: A file cannot be read, or files vanish while they are.
+            OSError: A rollup cannot be written.
+        """
+        done: list[int] = []
+        before: Hour | None = None
+        for each in self.hours():
+            found = self._index.hour(each)
+            state = State.of(found, before)
+            if state.late and (each <= hour or state.rolled):
+                self._roll_up_hour(found, before, whole=state.complete, knowledge=knowledge, ends=ends)
+                done.append(each)
+                found = self._index.hour(each)
+            before = found
+        return done
 
-def _by_file(batch: Sequence[Placed]) -> list[list[Placed]]:
-    files: dict[str, list[Placed]] = {}
-    for each in batch:
-        files.setdefault(each[1].name, []).append(each)
-    return [*files.values()]
+    def _roll_up_hour(
+        self,
+        found: Hour,
+        before: Hour | None,
+        *,
+        whole: bool,
+        knowledge: Knowledge | None,
+        ends: Callable[[FlowTable], Iterator[Ends]] | None,
+    ) -> None:
+        try:
+            name = self._rollups.make(found, before, whole=whole, knowledge=knowledge, ends=ends)
+        except GoneError as error:
+            where = (str(self.root / WINDOWS / layout.partition(found.hour)),)
+            raise InputError(
+                "files vanished while they were added up", where=where, remedy="Let one process at a time do so"
+            ) from error
+        self._upkeep.drop_replaced(found.hour, keep=name)
+
+    def compact(self) -> int:
+        """Puts the windows of each hour into one file, and clears away what is left of writers that died.
+
+        Returns:
+            How many files were put together.
+
+        Raises:
+            OSError: The result cannot be written.
+        """
+        self._upkeep.sweep()
+        return sum(self._upkeep.compact(hour) for hour in self.hours())
+
+    def prune(
+        self, *, now: int, max_age: int | None = None, max_raw_age: int | None = None, max_bytes: int | None = None
+    ) -> Pruned:
+        """Deletes what is too old or too much: what is added up as recorded first, then whole hours, the oldest first.
+
+        Args:
+            now: Nanoseconds since the Unix epoch.
+            max_age: Hours that ended longer ago are deleted, in nanoseconds.
+            max_raw_age: The same for windows as recorded that are added up.
+            max_bytes: So much may be left.
+        """
+        return self._upkeep.prune(now=now, max_age=max_age, max_raw_age=max_raw_age, max_bytes=max_bytes)

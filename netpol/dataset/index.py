@@ -45,6 +45,7 @@ class Hour:
         hour: Hours since the Unix epoch.
         raw: Files that hold windows as recorded, in the order of their names.
         rollups: Files that hold windows added up.
+        outdone: Rollups that are not read because others hold more of the same windows.
         replaced: Names of files whose content is in others.
         broken: (path, what is wrong) of files that cannot be read.
     """
@@ -52,6 +53,7 @@ class Hour:
     hour: int
     raw: list[File] = field(default_factory=list)
     rollups: list[File] = field(default_factory=list)
+    outdone: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     _recorded: set[tuple[str, int]] = field(default_factory=set)
@@ -146,7 +148,7 @@ def _divide(hour: Hour, files: Sequence[tuple[str, Note, list[WindowRow]]]) -> N
     rollups = [File(name=name, note=note, rows=list(rows)) for name, note, rows in files if note.rollup]
     for file in sorted(rollups, key=lambda each: (-sum(row.windows for row in each.rows), each.name)):
         if not hour.take_rollup(file):
-            hour.replaced.append(file.name)
+            hour.outdone.append(file.name)
     for name, note, rows in files:
         if not note.rollup:
             hour.take_raw(File(name=name, note=note, rows=rows))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 FORMAT: Final = "netpol-dataset"
@@ -45,16 +45,20 @@ class Note:
     Attributes:
         rollup: Whether its windows are rolled up in `flows`, rather than kept as recorded in `connections`.
         replaces: Names of files, without suffix, that are not to be read beside it.
+        behind: Of a rollup: the rollups of the hour before, whose connections go on in it; None: of one that stands by
+            itself.
     """
 
     rollup: bool = False
     replaces: frozenset[str] = field(default_factory=frozenset)
+    behind: frozenset[str] | None = None
 
     def text(self) -> str:
         """As JSON."""
-        return json.dumps(
-            {"format": FORMAT, "version": VERSION, "rollup": self.rollup, "replaces": sorted(self.replaces)}
-        )
+        said: dict[str, Any] = {"format": FORMAT, "version": VERSION, "rollup": self.rollup}
+        said["replaces"] = sorted(self.replaces)
+        said["behind"] = None if self.behind is None else sorted(self.behind)
+        return json.dumps(said)
 
 
 def read_note(text: bytes | None, place: str) -> Note:
@@ -68,7 +72,12 @@ def read_note(text: bytes | None, place: str) -> Note:
     try:
         said: Any = json.loads(text)
         _check(said, place)
-        return Note(rollup=said["rollup"] is True, replaces=frozenset(map(str, said["replaces"])))
+        behind = said.get("behind")
+        return Note(
+            rollup=said["rollup"] is True,
+            replaces=frozenset(map(str, said["replaces"])),
+            behind=None if behind is None else frozenset(map(str, behind)),
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("its footer does not say what it replaces", where=(place,)) from error
 
@@ -91,9 +100,17 @@ def read_mark(folder: Path) -> bool:
     return True
 
 
-def mark() -> str:
-    """The content of `dataset.json`."""
-    return json.dumps({"format": FORMAT, "version": VERSION}) + "\n"
+def write_mark(folder: Path, synced: Callable[[Path], None]) -> None:
+    """Makes an empty dataset of a folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    unfinished = folder / f".{MARK}.{os.getpid()}.tmp"
+    unfinished.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n", encoding="utf-8")
+    synced(unfinished)
+    unfinished.replace(folder / MARK)
+    synced(folder)
 
 
 def _check(said: dict[str, Any], place: str) -> None:

@@ -63,7 +63,7 @@ class Recorded:
             InputError: A file cannot be read.
         """
         columns = self._columns(
-            f'SELECT "begin" AS window_begin, {connection_rows.READ} FROM', layout.CONNECTIONS, hour, placed
+            f'SELECT "begin" AS window_begin, {connection_rows.wanted()} FROM', layout.CONNECTIONS, hour, placed
         )
         order = np.argsort(columns["window_begin"], kind="stable")
         records = self._valid(connection_rows.records_of, columns, layout.CONNECTIONS, hour, placed)
@@ -82,14 +82,11 @@ class Recorded:
 
     def _columns(self, select: str, table: str, hour: int, placed: Sequence[Placed]) -> Columns:
         """The rows of the windows: in files that also hold windows to be read elsewhere, these are passed over."""
-        by_file: dict[str, list[Placed]] = {}
-        for each in placed:
-            by_file.setdefault(each[1].name if each[1].ignored else "", []).append(each)
         found = []
-        for group in by_file.values():
+        for group in split(placed):
             names = sorted({file.name for _, file in group})
             paths = [layout.path(self._root, table, hour, name) for name in names]
-            found.append(self._engine.read(f"{select} files WHERE {_condition(group)}", {}, paths))
+            found.append(self._engine.read(f"{select} files WHERE {condition(group)}", {}, paths))
         if len(found) == 1:
             return found[0]
         return {name: np.ma.concatenate([one[name] for one in found]) for name in found[0]}  # type: ignore[no-untyped-call]
@@ -105,7 +102,15 @@ class Recorded:
             raise InputError(f"holds {error}", where=where) from error
 
 
-def _condition(placed: Sequence[Placed]) -> str:
+def split(placed: Sequence[Placed]) -> list[list[Placed]]:
+    """The windows of files that hold nothing else together, those of each other file by themselves."""
+    by_file: dict[str, list[Placed]] = {}
+    for each in placed:
+        by_file.setdefault(each[1].name if each[1].ignored else "", []).append(each)
+    return [*by_file.values()]
+
+
+def condition(placed: Sequence[Placed]) -> str:
     """The rows of these windows, in SQL: the times let whole row groups be passed over."""
     begin, end = placed[0][0].begin, placed[-1][0].begin
     times = f'"begin" BETWEEN {begin} AND {end}'

@@ -1,0 +1,151 @@
+"""Keeps a dataset small: few files, none that others replace, nothing that is too old or too much."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from netpol.dataset import layout
+from netpol.dataset.engine import UNFINISHED, GoneError
+from netpol.dataset.layout import CONNECTIONS, HOUR, NAMES, TABLES, WINDOWS, Note
+from netpol.dataset.plan import State
+from netpol.dataset.reading import in_order
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netpol.dataset.index import Index
+    from netpol.dataset.writing import Writing
+
+_ABANDONED: Final = 3600.0
+"""Seconds after which a file that no other makes count was left by a writer that died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What was deleted.
+
+    Attributes:
+        hours: Of which nothing is left.
+        raw_hours: Of which only what they add up to is left.
+        bytes: How much was deleted.
+    """
+
+    hours: int = 0
+    raw_hours: int = 0
+    bytes: int = 0
+
+
+class Upkeep:
+    """Works on whole hours."""
+
+    def __init__(self, root: Path, index: Index, writing: Writing) -> None:
+        self._root = root
+        self._index = index
+        self._writing = writing
+
+    def compact(self, hour: int) -> int:
+        """Puts the windows of an hour into one file; returns how many files they were in.
+
+        An hour of which a file cannot be read stays as it is.
+
+        Raises:
+            OSError: The result cannot be written.
+        """
+        found = self._index.hour(hour)
+        if len(found.raw) < 2:
+            self.drop_replaced(hour)
+            return 0
+        placed = in_order(found.raw)
+        gone = {file.name for file in found.raw} | set(found.replaced)
+        name = layout.identifier(["put together", *gone, *(row.identity for row, _ in placed)])
+        try:
+            self._writing.together(hour, name, placed, Note(replaces=frozenset(gone)))
+        except (GoneError, InputError):
+            return 0
+        self.drop_replaced(hour)
+        return len(found.raw)
+
+    def drop_replaced(self, hour: int, keep: str = "") -> None:
+        """Deletes what other files replace."""
+        for name in self._index.hour(hour).replaced:
+            if name != keep:
+                self._delete(hour, name)
+
+    def _delete(self, hour: int, name: str, tables: tuple[str, ...] = TABLES) -> int:
+        """Deletes files of a name, first the one that makes the others count; returns how many bytes they had."""
+        size = 0
+        for table in tables:
+            path = layout.path(self._root, table, hour, name)
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+                path.unlink()
+        return size
+
+    def sweep(self) -> int:
+        """Deletes what writers left that died; returns how many files that were."""
+        oldest = time.time() - _ABANDONED
+        count = 0
+        for table in TABLES:
+            for hour in layout.hours(self._root, table):
+                folder = self._root / table / layout.partition(hour)
+                known = set(layout.files(self._root, WINDOWS, hour))
+                for path in folder.iterdir():
+                    unfinished = path.name.startswith(".") and path.suffix == UNFINISHED
+                    orphan = path.suffix == ".parquet" and path.stem not in known
+                    with suppress(FileNotFoundError):
+                        if (unfinished or orphan) and path.stat().st_mtime < oldest:
+                            path.unlink()
+                            count += 1
+        return count
+
+    def prune(self, *, now: int, max_age: int | None, max_raw_age: int | None, max_bytes: int | None) -> Pruned:
+        """Deletes what is too old, then what is too much."""
+        deleted = raw_hours = whole_hours = 0
+        hours = layout.hours(self._root, WINDOWS)
+        sizes = {hour: self._sizes(hour) for hour in hours}
+        left = sum(sum(size.values()) for size in sizes.values())
+
+        def too_much() -> bool:
+            return max_bytes is not None and left - deleted > max_bytes
+
+        for hour in hours:
+            age = now - (hour + 1) * HOUR
+            if (max_raw_age is not None and age > max_raw_age) or too_much():
+                size = self._drop_raw(hour)
+                raw_hours += size > 0
+                deleted += size
+        for hour in hours:
+            age = now - (hour + 1) * HOUR
+            if (max_age is not None and age > max_age) or too_much():
+                deleted += self._drop_hour(hour)
+                whole_hours += 1
+        return Pruned(hours=whole_hours, raw_hours=raw_hours, bytes=deleted)
+
+    def _sizes(self, hour: int) -> dict[Path, int]:
+        return {path: path.stat().st_size for table in TABLES for path in self._files(table, hour)}
+
+    def _files(self, table: str, hour: int) -> list[Path]:
+        return [layout.path(self._root, table, hour, name) for name in layout.files(self._root, table, hour)]
+
+    def _drop_raw(self, hour: int) -> int:
+        """Deletes an hour's windows as recorded if all are added up."""
+        found = self._index.hour(hour)
+        if not found.rollups or State.of(found, None).late:
+            return 0
+        return sum(self._delete(hour, file.name, (WINDOWS, CONNECTIONS, NAMES)) for file in found.raw)
+
+    def _drop_hour(self, hour: int) -> int:
+        size = 0
+        names = {name for table in TABLES for name in layout.files(self._root, table, hour)}
+        for name in sorted(names):
+            size += self._delete(hour, name)
+        for table in TABLES:
+            folder = self._root / table / layout.partition(hour)
+            for each in (folder, folder.parent):
+                with suppress(OSError):
+                    each.rmdir()
+        return size
