@@ -100,6 +100,11 @@ def read_mark(folder: Path) -> bool:
     return True
 
 
+def mark() -> str:
+    """The content of `dataset.json`."""
+    return json.dumps({"format": FORMAT, "version": VERSION}) + "\n"
+
+
 def write_mark(folder: Path, synced: Callable[[Path], None]) -> None:
     """Makes an empty dataset of a folder.
 
@@ -107,7 +112,7 @@ def write_mark(folder: Path, synced: Callable[[Path], None]) -> None:
         OSError: It cannot be written.
     """
     unfinished = folder / f".{MARK}.{os.getpid()}.tmp"
-    unfinished.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n", encoding="utf-8")
+    unfinished.write_text(mark(), encoding="utf-8")
     synced(unfinished)
     unfinished.replace(folder / MARK)
     synced(folder)

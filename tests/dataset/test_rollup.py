@@ -119,7 +119,7 @@ def test_what_comes_when_its_hour_is_gone_is_counted_and_told(tmp_path: Path) ->
         assert sum(int(str(values[1])) for values in each.values()) == len(PACKETS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(talks(), st.data())
 def test_order_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, packets: list[Packet], data: st.DataObject
