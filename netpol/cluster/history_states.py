@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netpol.cluster.collect import Collection
 from netpol.cluster.documents import Document
+from netpol.cluster.safe_json import is_deeper
+from netpol.cluster.safe_yaml import MAX_DEPTH
 from netpol.cluster.snapshot import kept_of, line_of
 from netpol.errors import InputError
 
@@ -35,6 +37,8 @@ def states_of(item: dict[str, Any]) -> list[str]:
     kept = kept_of(item)
     if kept is None:
         return []
+    if is_deeper(kept, MAX_DEPTH):
+        raise InputError(f"nested deeper than {MAX_DEPTH} levels", remedy="Nothing that netpol reads needs that")
     if kept["kind"] == "Pod":
         _quieten(kept)
     texts = [line_of(part) for part in _parts(kept)]

@@ -123,7 +123,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # where the disk is full, the database has taken it back itself
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 

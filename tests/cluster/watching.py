@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 100.0
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str, tell: Callable[[], object] = lambda: "") -> None:
     """Waits for something that happens elsewhere; how fast, the test does not depend on."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not true():
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_SECONDS:.0f} s"
+        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_SECONDS:.0f} s: {tell()}"
         threading.Event().wait(0.02)
 
 
@@ -125,7 +125,7 @@ def watched(kubeconfig: Path, folder: Path, *, synced: bool = True, keep: Keep |
         thread.start()
         try:
             if synced:
-                wait_until(lambda: watcher.synced, f"synced: {watcher.status()}")
+                wait_until(lambda: watcher.synced, "synced", watcher.status)
             yield Watched(history, watcher)
         finally:
             stop.set()
