@@ -14,6 +14,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SIZE: Final = re.compile(r"(\d{1,15})([KMGT]?)(i?)B?")
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _LONGEST: Final = 100
+_MOST_SECONDS: Final = 100 * 366 * 86_400
 
 
 def seconds(text: str, option: str) -> int:
@@ -26,7 +27,10 @@ def seconds(text: str, option: str) -> int:
         raise UsageError(
             f"{shown(text)} is no span of time", where=(option,), remedy="Give one as 90s, 15m, 168h or 7d"
         )
-    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text))
+    found = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text))
+    if found > _MOST_SECONDS:
+        raise UsageError("longer than a hundred years", where=(option,), remedy="Give a shorter span of time")
+    return found
 
 
 def size(text: str, option: str) -> int:

@@ -64,9 +64,28 @@ def hub(
     ] = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    keep: Annotated[str, typer.Option(metavar="SPAN", help="How long anything is kept, as 90d.")] = "90d",
+    keep_raw: Annotated[
+        str,
+        typer.Option(
+            metavar="SPAN", help="How long windows are kept as recorded, beside what they add up to by the hour."
+        ),
+    ] = "7d",
+    max_size: Annotated[
+        str,
+        typer.Option(metavar="SIZE", help="How large the dataset gets, as 20GiB or as a share of its disk, as 80%."),
+    ] = "80%",
+    settle: Annotated[
+        str,
+        typer.Option(metavar="SPAN", help="How long an hour's windows may still come before they are added up."),
+    ] = "2h",
     batch_seconds: Annotated[
         int, typer.Option(min=1, max=3600, metavar="SECONDS", help="How often windows are moved into the dataset.")
     ] = 5,
+    upkeep_seconds: Annotated[
+        int,
+        typer.Option(min=1, max=86_400, metavar="SECONDS", help="How often the dataset is put in shape and pruned."),
+    ] = 600,
     keep_free: Annotated[
         str, typer.Option(metavar="SIZE", help="So much of the disk stays free: below, nothing more is taken.")
     ] = "256MiB",
@@ -81,9 +100,11 @@ def hub(
     """
     from netpol.agent.hub.callers import Rights
     from netpol.agent.hub.hub import Settings, run
+    from netpol.agent.hub.keeper import Times
     from netpol.agent.hub.limits import Limits
     from netpol.agent.hub.logs import Log
-    from netpol.cli.amounts import size
+    from netpol.agent.hub.upkeep import Retention
+    from netpol.cli.amounts import seconds, size
     from netpol.cluster.access import connect, is_in_pod
 
     host, port = _address(listen)
@@ -111,7 +132,13 @@ def hub(
         connection=connect(context, kubeconfig) if watches or rights.writers or rights.readers else None,
         rights=rights,
         watches=watches,
-        batch_seconds=batch_seconds,
+        times=Times(move=batch_seconds, upkeep=upkeep_seconds),
+        retention=Retention(
+            settle=seconds(settle, "--settle"),
+            raw=seconds(keep_raw, "--keep-raw"),
+            whole=seconds(keep, "--keep"),
+            size=_share(max_size, data),
+        ),
         limits=Limits(reserve=size(keep_free, "--keep-free")),
     )
     run(settings, Log(sys.stderr))
@@ -129,6 +156,25 @@ def _address(text: str) -> tuple[str, int]:
     if not (well_formed and port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 1 << 16):
         raise UsageError(f"{shown(text)} is no address to listen on", remedy="Give HOST:PORT, as in [::]:8443")
     return bare, int(port)
+
+
+def _share(text: str, folder: Path) -> int:
+    """Bytes of a size, or of a share of the disk that a folder is on, or is going to be on.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    import shutil
+
+    from netpol.cli.amounts import size
+
+    number = text.removesuffix("%")
+    if number == text:
+        return size(text, "--max-size")
+    if not (number.isascii() and number.isdecimal() and len(number) < 4 and 0 < int(number) <= 100):
+        raise UsageError(f"{shown(text)} is no share of a disk", where=("--max-size",), remedy="Give one as 80%")
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    return shutil.disk_usage(there).total * int(number) // 100
 
 
 def _is_loopback(host: str) -> bool:

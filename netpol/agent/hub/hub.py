@@ -14,7 +14,7 @@ from netpol.agent.hub.callers import AUDIENCE, Callers, Rights
 from netpol.agent.hub.durable import free_bytes
 from netpol.agent.hub.inbox import Inbox
 from netpol.agent.hub.intake import Intake
-from netpol.agent.hub.keeper import Keeper
+from netpol.agent.hub.keeper import Keeper, Times
 from netpol.agent.hub.library import Library
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
@@ -24,6 +24,7 @@ from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
 from netpol.agent.hub.tokens import TokenFile
+from netpol.agent.hub.upkeep import Retention
 from netpol.agent.hub.watching import Watching
 from netpol.cluster.token_review import TokenReviewer
 from netpol.errors import UsageError
@@ -51,8 +52,8 @@ class Settings:
         connection: The API server, where it is to be asked about service-account tokens, or watched.
         rights: What their owners may.
         watches: Whether the cluster's history is kept.
-        keep_seconds: Of what is kept, how old it gets.
-        batch_seconds: How often windows are moved into the dataset.
+        retention: How long and how much is kept.
+        times: How often there is work on the dataset.
         limits: What is refused.
     """
 
@@ -64,8 +65,8 @@ class Settings:
     connection: Connection | None = None
     rights: Rights = field(default_factory=lambda: Rights(frozenset(), frozenset()))
     watches: bool = False
-    keep_seconds: int | None = None
-    batch_seconds: int = 5
+    retention: Retention = field(default_factory=Retention)
+    times: Times = field(default_factory=Times)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -100,7 +101,7 @@ class _Hub:
         self._state = State(folder / "state.sqlite")
         held.callback(self._state.close)
         self._inbox = Inbox(folder / "inbox")
-        keep = settings.keep_seconds
+        keep = settings.retention.whole
         admission = Admission(self._state, settings.limits, None if keep is None else keep * SECOND)
         self._intake = Intake(self._inbox, admission, log)
         self._watching = (
@@ -114,7 +115,8 @@ class _Hub:
             state=self._state,
             metrics=self._metrics,
             log=log,
-            pause=settings.batch_seconds,
+            times=settings.times,
+            retention=settings.retention,
         )
 
     def _watched(self) -> Metrics:

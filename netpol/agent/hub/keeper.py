@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netpol.agent.hub.state import Head
+from netpol.agent.hub.upkeep import Upkeep
 from netpol.dataset.folder import Dataset
 from netpol.dataset.window_codec import read_window
 from netpol.errors import InputError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from netpol.agent.hub.logs import Log
     from netpol.agent.hub.metrics import Metrics
     from netpol.agent.hub.state import State
+    from netpol.agent.hub.upkeep import Retention
     from netpol.dataset.window import Window
 
 UNREADABLE: Final = "unreadable"
@@ -29,6 +32,14 @@ _WINDOWS: Final = 2000
 """Partial connections, and windows, that are added at once."""
 _BEAT_SECONDS: Final = 1800.0
 """A keeper that was not heard of for so long hangs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Seconds between looks into the inbox, and between looks at the dataset as a whole."""
+
+    move: float = 5.0
+    upkeep: float = 600.0
 
 
 class Keeper:
@@ -41,7 +52,8 @@ class Keeper:
         state: Remembers windows.
         metrics: Counted in.
         log: Told what failed.
-        pause: Seconds between looks into the inbox.
+        times: How often.
+        retention: What is kept.
         clock: Seconds, from anywhere.
     """
 
@@ -54,12 +66,14 @@ class Keeper:
         state: State,
         metrics: Metrics,
         log: Log,
-        pause: float,
+        times: Times,
+        retention: Retention,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root, self._inbox, self._intake, self._state = root, inbox, intake, state
-        self._metrics, self._log, self._pause, self._clock = metrics, log, pause, clock
+        self._metrics, self._log, self._times, self._clock = metrics, log, times, clock
         self._dataset = Dataset.create(root)
+        self._upkeep = Upkeep(root, dataset=self._dataset, state=state, retention=retention, log=log)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper")
         self._beat = clock()
@@ -79,13 +93,19 @@ class Keeper:
         return self._thread.is_alive() and self._clock() - self._beat < _BEAT_SECONDS
 
     def _run(self) -> None:
+        upkeep_due = self._clock()
         while True:
             self._beat = self._clock()
             self._try("move", self._move)
-            if self._stop.wait(self._pause):
+            if self._clock() >= upkeep_due and not self._stop.is_set():
+                for work, do in self._upkeep.steps(time.time_ns()):
+                    self._beat = self._clock()
+                    self._try(work, do)
+                upkeep_due = self._clock() + self._times.upkeep
+            if self._stop.wait(self._times.move):
                 break
 
-    def _try(self, work: str, do: Callable[[], None]) -> None:
+    def _try(self, work: str, do: Callable[[], object]) -> None:
         """Whatever fails is tried again the next time: nothing that was acknowledged is let go of before it is kept."""
         try:
             do()
