@@ -39,13 +39,14 @@ def window(
     connections: int = 1,
     losses: Losses | None = None,
     version: str = "0.1.0",
+    network: int = 0,
 ) -> Window:
-    """A window that holds so many connections."""
+    """A window that holds so many connections, of clients in 10.N.0.0/16."""
     begin = this_minute() if begin is None else begin
     packets = [
         packet
         for each in range(connections)
-        for packet in handshake(begin + each * 10_000, 0x0A000100 + each // 20_000, _port(number * connections + each))
+        for packet in handshake(begin + each * 10_000, 0x0A000100 + (network << 16), _port(number * connections + each))
     ]
     return Window(
         observer=observer,
