@@ -45,3 +45,12 @@ def pod_of(controller: Manifest) -> Manifest:
     template = controller["spec"]["template"]
     name = controller["metadata"]["name"]
     return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": name}}
+
+
+def path_of(manifest: Manifest) -> str:
+    """Where an object of the manifests is."""
+    plurals = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses"}
+    kind, version, metadata = manifest["kind"], manifest["apiVersion"], manifest["metadata"]
+    plural = plurals.get(kind, f"{kind.lower()}s")
+    place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"/{'apis' if '/' in version else 'api'}/{version}{place}/{plural}/{metadata['name']}"

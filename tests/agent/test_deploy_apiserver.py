@@ -19,7 +19,7 @@ import yaml
 from netpol.agent.deploy_agent import EXCEPTIONS
 from netpol.cluster.kinds import CONFIGS, KINDS, POLICY_KINDS, config_path
 from netpol.cluster.live import LiveReading, read_live_documents
-from tests.agent.manifests import WHERE, Manifest, below, deployed, one, pod_of, printed, read
+from tests.agent.manifests import WHERE, Manifest, below, deployed, one, path_of, pod_of, printed, read
 from tests.oracles.modules import module
 
 if TYPE_CHECKING:
@@ -55,15 +55,6 @@ def _kubectl(control_plane: Cluster) -> Kubectl:
         pytest.skip("kubectl is not on PATH")
     control_plane.wait_for("/api/v1/namespaces/kube-system")
     return Kubectl(control_plane)
-
-
-def path_of(manifest: Manifest) -> str:
-    """Where an object of the manifests is."""
-    plurals = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses"}
-    kind, version, metadata = manifest["kind"], manifest["apiVersion"], manifest["metadata"]
-    plural = plurals.get(kind, f"{kind.lower()}s")
-    place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"/{'apis' if '/' in version else 'api'}/{version}{place}/{plural}/{metadata['name']}"
 
 
 def by_path(manifests: list[Manifest]) -> dict[str, Manifest]:
