@@ -103,9 +103,8 @@ def _inventory(place: Place) -> Inventory:
 
 def _is_cilium(document: Document) -> bool:
     metadata = document.data.get("metadata")
-    return (
-        document.data.get("kind") == "ConfigMap" and isinstance(metadata, dict) and metadata["name"] == "cilium-config"
-    )
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return document.data.get("kind") == "ConfigMap" and name == "cilium-config"
 
 
 def _block(text: str) -> Network:

@@ -23,6 +23,11 @@ def printed(*arguments: str) -> str:
     return result.stdout
 
 
+def complaints(*arguments: str) -> str:
+    """What it says on stderr."""
+    return CliRunner().invoke(program(["deploy"]), ["deploy", *arguments]).stderr
+
+
 def read(text: str) -> list[Manifest]:
     return list(YAML(typ="safe", pure=True).load_all(text))
 

@@ -10,6 +10,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ import yaml
 from netpol.agent.deploy_agent import EXCEPTIONS
 from netpol.cluster.kinds import CONFIGS, KINDS, POLICY_KINDS, config_path
 from netpol.cluster.live import LiveReading, read_live_documents
-from tests.agent.manifests import WHERE, Manifest, below, deployed, one, path_of, pod_of, printed, read
+from tests.agent.manifests import WHERE, Manifest, below, complaints, deployed, one, path_of, pod_of, printed, read
+from tests.cluster.control_plane import MERGE
 from tests.oracles.modules import module
+from tests.oracles.oracle import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +35,14 @@ LEVEL = "pod-security.kubernetes.io/enforce"
 
 @dataclass
 class Kubectl:
+    program: str
     cluster: Cluster
 
     def __call__(self, *arguments: str | Path, stdin: str = "") -> str:
         """Whatever the server warns of is an error."""
         kubeconfig = self.cluster.kubeconfig("admin")
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", kubeconfig, "--warnings-as-errors", *arguments],
+            [self.program, "--kubeconfig", kubeconfig, "--warnings-as-errors", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -50,11 +54,11 @@ class Kubectl:
 
 
 @pytest.fixture(name="kubectl", scope="module")
-def _kubectl(control_plane: Cluster) -> Kubectl:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on PATH")
+def _kubectl(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """The machine's own, or else one that is built."""
+    program = shutil.which("kubectl") or str(build("kubectl", tmp_path_factory.mktemp("kubectl")))
     control_plane.wait_for("/api/v1/namespaces/kube-system")
-    return Kubectl(control_plane)
+    return Kubectl(program, control_plane)
 
 
 def by_path(manifests: list[Manifest]) -> dict[str, Manifest]:
@@ -272,6 +276,39 @@ def test_nobody_may_anything_else(applied: Cluster) -> None:
 def test_requests_that_are_refused(applied: Cluster, path: str, body: Any) -> None:
     for account in ("netpol-hub", "netpol-agent"):
         assert ask(applied, token(applied, account), path, body)[0] == 403
+
+
+def test_the_live_cluster_tells_where_nodes_and_api_server_are(control_plane: Cluster) -> None:
+    cluster, slices = control_plane, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    configs = "/api/v1/namespaces/kube-system/configmaps"
+    cluster.call("/api/v1/nodes", {"metadata": {"name": "w1"}, "spec": {"podCIDR": "10.244.1.0/24"}})
+    addresses = {"status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.20"}]}}
+    cluster.call("/api/v1/nodes/w1/status", addresses, method="PATCH", kind=MERGE)
+    metadata = {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}
+    ports = [{"name": "https", "port": 6443, "protocol": "TCP"}]
+    endpoints = [{"addresses": ["192.0.2.10"], "conditions": {"ready": True}}]
+    body = {"metadata": metadata, "addressType": "IPv4", "ports": ports, "endpoints": endpoints}
+    cluster.call(slices, body)
+    here = ("--kubeconfig", str(cluster.kubeconfig("admin")))
+    try:
+        spec = one(read(printed(*here)), "NetworkPolicy")["spec"]
+        (ingress,), (egress,) = spec["ingress"], spec["egress"]
+        blocks = [peer["ipBlock"]["cidr"] for peer in ingress["from"]]
+        assert blocks == ["10.244.1.0/32", "10.244.1.1/32", "192.0.2.10/32", "192.0.2.20/32"]
+        assert egress["to"] == [{"ipBlock": {"cidr": "192.0.2.10/32"}}]
+        assert egress["ports"] == [{"protocol": "TCP", "port": 6443}]
+        assert "Cilium" not in complaints(*here)
+        cluster.call(configs, {"metadata": {"name": "cilium-config"}})
+        assert "--dialect cilium" in complaints(*here)
+        assert "--dialect cilium" not in complaints(*here, "--dialect", "cilium")
+    finally:
+        for path in (
+            "/api/v1/nodes/w1",
+            f"{slices}/kubernetes",
+            "/api/v1/namespaces/kube-system/configmaps/cilium-config",
+        ):
+            with suppress(urllib.error.HTTPError):
+                cluster.call(path, method="DELETE")
 
 
 def test_cert_manager_takes_its_objects(kubectl: Kubectl, tmp_path: Path) -> None:
