@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from netpol.agent.alive import ALIVE
 from netpol.agent.deploy_settings import AGENT, HUB, Settings, selecting
 from netpol.agent.deploy_tls import trust_volume
 from netpol.agent.hub.callers import AUDIENCE
@@ -139,7 +140,7 @@ def _container(settings: Settings) -> Document:
 def _probe(*, failures: int) -> Document:
     """The agent touches a file every second. It listens nowhere: in the host network that would be the node's port."""
     return {
-        "exec": {"command": ["sh", "-c", f'test -n "$(find {SPOOL}/alive -mmin -1)"']},
+        "exec": {"command": ["sh", "-c", f'test -n "$(find {SPOOL}/{ALIVE} -mmin -1)"']},
         "initialDelaySeconds": 10,
         "periodSeconds": 30,
         "timeoutSeconds": 10,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import secrets
 import select
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netpol.agent.alive import sign_of_life
 from netpol.agent.handshakes import FIRST_REPETITION, SLACK
 from netpol.agent.interfaces import Interfaces
 from netpol.agent.recorder import Limits, Observer, Recorder
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
     from netpol.capture.live_blocks import Found
     from netpol.dataset.window import Window
 
-_TOGETHER: Final = 0.05
+_TOGETHER: Final = 0.1
 """Seconds between two looks at the ring: what came meanwhile costs little more than one packet would."""
 _TICK: Final = 1.0
 _LAST_SENDING: Final = 10.0
+_FEW_ARENAS: Final = ((-8, 1), (-3, 1 << 20), (-1, 1 << 20))
+"""M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt(3): what a batch took goes back to the system."""
 _SETTLING: Final = (FIRST_REPETITION + SLACK) / SECOND
 
 
@@ -110,7 +115,7 @@ class Agent:
         if not self._stop.is_set() and self._sender is not None and self._settings.windows is None:
             self._log("the time to record is over; what is left is sent, then nothing is done until it is stopped")
             while not self._stop.wait(_TICK):
-                self._spool.sign_of_life()
+                sign_of_life(self._spool.folder)
         if self._sender is not None:
             self._sender.stop(_LAST_SENDING)
             self._log(f"stopped; {self._sender.sent:,} windows sent, {self._spool.waiting():,} wait in the spool")
@@ -135,10 +140,9 @@ class Agent:
             recorder.given_up = self._spool.losses()
             self._spool.state.recording = True
             self._spool.keep_state()
-            self._spool.sign_of_life()
+            sign_of_life(self._spool.folder)
             self._log(f"records on {len(interfaces.indices):,} interfaces as {settings.node}, run {observer.run}")
-            gc.freeze()
-            gc.enable()
+            _stay_small()
             self._follow(ring, interfaces, recorder, ends)
             self._settle(ring, interfaces, recorder)
             recorder.lose(ring.count_drops(), time.time_ns())
@@ -161,7 +165,7 @@ class Agent:
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + _TICK
                 now = time.time_ns()
-                self._spool.sign_of_life()
+                sign_of_life(self._spool.folder)
                 self._keep(recorder.tick(now), recorder)
                 if (ends is not None and now >= ends) or self._windows == self._settings.windows:
                     return
@@ -199,6 +203,16 @@ class Agent:
             self._log(_account(window) + (f"; could not be kept: {why}" if why else ""))
             if self._sender is not None:
                 self._sender.wake()
+
+
+def _stay_small() -> None:
+    """What is imported stays; what comes and goes is given back. The program begins without a collector."""
+    gc.freeze()
+    gc.enable()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        tune = ctypes.CDLL(None).mallopt
+        for option, value in _FEW_ARENAS:
+            tune(option, value)
 
 
 def _account(window: Window) -> str:

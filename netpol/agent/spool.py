@@ -26,8 +26,6 @@ SUFFIX: Final = ".window"
 REFUSED: Final = ".refused"
 """Of windows that the hub will never take: kept while there is room, for whoever wants to know why."""
 _STATE: Final = ".state.json"
-ALIVE: Final = ".alive"
-"""The file that is touched as long as the agent runs."""
 
 
 class State(msgspec.Struct):
@@ -190,11 +188,6 @@ class Spool:
                 kept.path.rename(aside)
                 self._kept[aside.name] = Kept(identity=kept.identity, path=aside, size=kept.size, age=kept.age)
         self.keep_state()
-
-    def sign_of_life(self) -> None:
-        """Touches the file that probes look at."""
-        with contextlib.suppress(OSError):
-            (self.folder / ALIVE).touch()
 
     def _make_room(self, size: int) -> None:
         if size > self.allowance:

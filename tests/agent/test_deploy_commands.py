@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
+from netpol.agent.alive import ALIVE
 from netpol.agent.deploy_agent import SPOOL
 from netpol.cli.main import program
 from tests.agent.manifests import deployed, one, pod_of
@@ -72,8 +73,8 @@ def test_the_agent_lives_while_it_says_so(tmp_path: Path, probe: str) -> None:
         return subprocess.run(here, capture_output=True, timeout=30, check=False).returncode
 
     assert answer() != 0
-    (tmp_path / "alive").touch()
+    (tmp_path / ALIVE).touch()
     assert answer() == 0
     long_ago = time.time() - 300
-    os.utime(tmp_path / "alive", (long_ago, long_ago))
+    os.utime(tmp_path / ALIVE, (long_ago, long_ago))
     assert answer() != 0

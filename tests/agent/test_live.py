@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netpol.capture.packets import Tally
+from netpol.capture.read import read_packets
+from netpol.flows.assemble import assemble
 from tests.agent import live_traffic as traffic
 from tests.agent.live_world import (
     CLIENT,
@@ -16,12 +19,15 @@ from tests.agent.live_world import (
     VIRTUAL,
     Recording,
     World,
+    await_line,
     needs_world,
+    rows,
     run,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 pytestmark = [pytest.mark.namespaces, needs_world]
@@ -48,7 +54,7 @@ def client_hello() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def everything(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+def everything(world: World, tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """All kinds of traffic, over several windows, seen by both."""
     folder = tmp_path_factory.mktemp("live")
     with (
@@ -68,7 +74,51 @@ def everything(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         ports = "8000,8001,9,10,7777"
         run(*f"ip netns exec {world.name('client')} nmap -n -Pn -sS --max-retries 0 -p {ports} {SERVER}".split())
         recording.stop()
-        yield recording
+    return recording
+
+
+def test_names_are_heard(everything: Recording) -> None:
+    """The DNS answer over UDP and TCP, and the name in OpenSSL's ClientHello."""
+    names = [window.names for window in everything.windows()]
+    assert {name for each in names for name in each.names} == {"ghost.example", "shop.example"}
+    assert sum(len(each.greetings) for each in names) >= 1
+    assert sum(len(each.leases) for each in names) >= 1
+
+
+def test_nothing_was_lost(everything: Recording) -> None:
+    for window in everything.windows():
+        losses = window.losses
+        assert (losses.kernel, losses.evicted, losses.windows, losses.records) == (0, 0, 0, 0)
+        assert window.interfaces == 5
+
+
+def test_a_connection_that_was_open_before_is_found_by_the_sample(world: World, tmp_path: Path) -> None:
+    """Who is the client is unknown as in a full capture; that data went both ways is known."""
+    with (
+        world.serving("server", traffic.SERVERS, SERVER, "-"),
+        world.serving("client", traffic.STREAM, SERVER),
+    ):
+        recording = Recording(world, tmp_path, "--sample", "32")
+        await_line(recording.agent, "window 1:")
+        recording.stop()
+    agent = max(assemble(window.records for window in recording.windows()), key=lambda flow: flow.packets)
+    full = max(assemble(read_packets([recording.capture], Tally())), key=lambda flow: flow.packets)
+    assert rows([agent]) == rows([full])
+    assert agent.outcome.label == "midstream"
+    assert agent.two_way
+    assert full.two_way
+    assert agent.packets < full.packets / 4
+
+
+def test_a_connection_over_several_windows_is_one(world: World, tmp_path: Path) -> None:
+    with world.serving("server", traffic.SERVERS, SERVER, "-"):
+        recording = Recording(world, tmp_path, "--window", "1s", "--sample", "16")
+        with world.serving("client", traffic.STREAM, SERVER):
+            await_line(recording.agent, "window 3:")
+        recording.stop()
+    assert sum(len(window.records) > 0 for window in recording.windows()) >= 3
+    assert recording.rows_of_agent() == recording.rows_of_everything()
+    assert {row[4:] for row in recording.rows_of_agent()} == {("established", "syn", 1)}
 
 
 def test_rows_are_those_of_a_full_capture(everything: Recording) -> None:
