@@ -140,8 +140,11 @@ class History:
         """
         stream.writelines(self.text(since, until))
 
-    def prune(self) -> int:
+    def prune(self, now: int | None = None) -> int:
         """Forgets what it need not keep any more; returns how many states were too many.
+
+        Args:
+            now: Nanoseconds since the epoch, by default the clock's.
 
         Raises:
             InputError: The file cannot be written.
@@ -149,7 +152,9 @@ class History:
         if self.writer is None:
             return 0
         with translate(self.path):
-            return self.writer.prune(time.time_ns() - int(self._keep.seconds * 1e9), self._keep.states)
+            return self.writer.prune(
+                (time.time_ns() if now is None else now) - int(self._keep.seconds * 1e9), self._keep.states
+            )
 
     def size(self) -> HistorySize:
         """How much there is.

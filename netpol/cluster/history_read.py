@@ -105,6 +105,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with translate(path):
             connection.execute("BEGIN")
             yield connection
+    except InputError as error:
+        raise error if str(path) in error.where else error.inside(str(path)) from None
     finally:
         connection.close()
 

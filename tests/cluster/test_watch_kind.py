@@ -234,7 +234,8 @@ class TestAbsent:
     def test_rights_that_are_granted_later(self, server: Server, run: Run) -> None:
         server.lists = [(403, b""), (403, b""), (200, a_list(pod("a")))]
         one = run()
-        one.wait(lambda: one.names() == {"a"}, "granted")
+        one.wait(lambda: one.progress.state == "watching", "granted")
+        assert one.names() == {"a"}
         assert [status.state for status in one.told] == [
             "listing",
             "forbidden",
