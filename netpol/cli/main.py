@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "flows": "netpol.cli.flows:flows",
     "egress": "netpol.cli.egress:egress",
     "graph": "netpol.cli.graph:graph",
+    "view": "netpol.cli.view:view",
     "list": "netpol.cli.list:list_",
     "explain": "netpol.cli.explain:explain",
     "why": "netpol.cli.why:why",

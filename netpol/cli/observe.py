@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -12,10 +13,11 @@ from netpol.cli.text import plain
 from netpol.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
+    from netpol.flows.assemble import Item
     from netpol.flows.table import FlowTable
     from netpol.model.endpoint import ResolvedFlow
     from netpol.model.inventory import Inventory
@@ -149,13 +151,22 @@ def read_inventory(choice: ClusterChoice) -> Inventory:
     return inventory
 
 
-def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameTaker | None = None) -> Reading:
+def read(
+    captures: Sequence[str],
+    cluster: Cluster | None,
+    *,
+    names: NameTaker | None = None,
+    tap: Callable[[Iterable[Item]], Iterator[Item]] | None = None,
+    quiet: bool = False,
+) -> Reading:
     """Reads all captures into one flow table.
 
     Args:
         captures: As the user named them.
         cluster: Says who owns which address, where that is known.
         names: Takes what the packets say about names; without it they are not looked at for names.
+        tap: Sees everything that flows are made of, and passes it on.
+        quiet: It was read before: say nothing of it again.
 
     Raises:
         InputError: A capture cannot be read.
@@ -167,12 +178,13 @@ def read(captures: Sequence[str], cluster: Cluster | None, *, names: NameTaker |
 
     tally = Tally()
     people = PodNames(cluster.inventory) if cluster else None
-    with packet_progress(tally) as through:
-        packets = through(read_captures(paths_of(_local(captures)), tally, names=names, people=people))
-        table = assemble(packets, knowledge=cluster.timeline if cluster else None)
-    warn_of_losses(tally)
-    for remark, count in table.notes.items():
-        warn(f"{remark}: {count:,}")
+    with nullcontext(iter) if quiet else packet_progress(tally) as through:
+        items = through(read_captures(paths_of(_local(captures)), tally, names=names, people=people))
+        table = assemble(tap(items) if tap else items, knowledge=cluster.timeline if cluster else None)
+    if not quiet:
+        warn_of_losses(tally)
+        for remark, count in table.notes.items():
+            warn(f"{remark}: {count:,}")
     return Reading(tally=tally, table=table)
 
 

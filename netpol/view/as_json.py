@@ -10,7 +10,7 @@ from netpol.model.flow import protocol_name
 from netpol.view.time_bins import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from netpol.graph.label_graph import Replicas
     from netpol.view.flow_graph import FlowEdge, FlowGraph, FlowNode, Sighting
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def json_pieces(graph: FlowGraph) -> Iterator[str]:
-    """The text, a line for each node and edge; ASCII only."""
-    head = json.dumps({"generator": "netpol", "version": VERSION, **about(graph)}, indent=2)
+def json_pieces(graph: FlowGraph, more: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """The text, a line for each node and edge; ASCII only.
+
+    Args:
+        graph: What it tells.
+        more: Further keys, before the nodes.
+    """
+    head = json.dumps({"generator": "netpol", "version": VERSION, **about(graph), **(more or {})}, indent=2)
     yield head.removesuffix("\n}")
     lists = (
         ("nodes", map(node_json, graph.nodes)),

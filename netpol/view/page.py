@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netpol.errors import UsageError
 from netpol.view.as_json import json_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from netpol.view.flow_graph import FlowGraph
 
@@ -33,19 +33,20 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 """Outside of strings JSON has none of them."""
 
 
-def page_pieces(graph: FlowGraph, *, live: bool = False) -> Iterator[str]:
+def page_pieces(graph: FlowGraph, *, live: bool = False, more: Mapping[str, Any] | None = None) -> Iterator[str]:
     """The page, in pieces; ASCII but for the shell's own text.
 
     Args:
         graph: What it shows.
         live: It may connect to the server that it came from.
+        more: Further keys of the graph's JSON, for panels that a served page has.
 
     Raises:
         UsageError: This installation has no shell.
     """
     head, tail = _shell()
     yield head.replace(_SILENT, _LIVE) if live else head
-    for piece in json_pieces(graph):
+    for piece in json_pieces(graph, more):
         yield piece.translate(_ESCAPES)
     yield tail
 

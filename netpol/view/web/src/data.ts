@@ -78,6 +78,27 @@ export interface FlowEdge {
   readonly seen: Seen | null;
 }
 
+/** Bytes over time, of a page that `netpol view` serves. */
+export interface Traffic {
+  /** Milliseconds since the epoch. */
+  readonly start: number;
+  readonly bin_seconds: number;
+  readonly total: readonly number[];
+  readonly series: readonly { readonly workload: string; readonly bytes: readonly number[] }[];
+}
+
+/** What one client asked DNS. */
+export interface Questions {
+  readonly who: string;
+  readonly asked: number;
+  readonly answered: number;
+  readonly empty: number;
+  readonly no_name: number;
+  readonly failed: number;
+  readonly names: readonly { readonly name: string; readonly answers: number }[];
+  readonly more: number;
+}
+
 export interface FlowGraph {
   readonly judged_by: string;
   readonly compared: boolean;
@@ -88,6 +109,10 @@ export interface FlowGraph {
   readonly left_out: Readonly<Record<string, number>>;
   readonly unseen: readonly string[];
   readonly unused_dropped: number;
+  /** Of a page that is served: how often its server may be asked for news, and which these are. */
+  readonly live?: { readonly seconds: number; readonly tag: string };
+  readonly traffic?: Traffic | null;
+  readonly dns?: readonly Questions[];
   readonly nodes: readonly FlowNode[];
   readonly edges: readonly FlowEdge[];
 }

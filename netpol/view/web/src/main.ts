@@ -4,6 +4,7 @@ import { answer, answerPanel, type Answer } from "./ask";
 import { Canvas, type Emphasis } from "./canvas";
 import { embedded, type FlowEdge, type FlowGraph, type FlowNode } from "./data";
 import { details } from "./details";
+import { dnsPanel } from "./dns";
 import { h, part } from "./dom";
 import { filtered } from "./filter";
 import { FilterForm } from "./filters";
@@ -11,6 +12,7 @@ import { walkByKeys } from "./keys";
 import { Legend } from "./legend";
 import { fromHash, toHash } from "./link";
 import { workloadList } from "./list";
+import { Live } from "./live";
 import type { Theme } from "./looks";
 import { Model, edgeKey } from "./model";
 import { Panes } from "./panes";
@@ -21,6 +23,7 @@ import { NOTHING_CHOSEN, Store, type Choice } from "./state";
 import { Table } from "./table";
 import { counted, number } from "./text";
 import { TimeBar } from "./timebar";
+import { trafficPanel } from "./traffic";
 
 class Page {
   private model = new Model(embedded());
@@ -85,7 +88,17 @@ class Page {
     this.form.offer(this.model);
     this.time.offer(this.model);
     this.dress(this.store.choice.theme);
+    this.panes.offer("dns", graph.dns !== undefined);
+    part("dns-pane").replaceChildren(...(graph.dns ? dnsPanel(graph.dns) : []));
+    this.panes.offer("traffic", graph.traffic !== undefined);
+    part("traffic-pane").replaceChildren(...(graph.traffic === undefined ? [] : trafficPanel(graph.traffic)));
     this.draw(true);
+  }
+
+  /** Asks the server for news, where there is one. */
+  listen(): void {
+    const { live } = this.model.graph;
+    if (live) new Live(live.seconds, live.tag, (graph) => this.replace(graph), (words) => this.say(words));
   }
 
   private follow(): void {
@@ -226,6 +239,7 @@ declare global {
 
 const page = new Page();
 window.netpol = { replace: (graph) => page.replace(graph) };
+page.listen();
 requestAnimationFrame(() =>
   requestAnimationFrame(() => {
     // Painted, and open to input: what the benchmark looks at.

@@ -7,9 +7,13 @@ const PANES = [
   ["table", "Connections"],
   ["details", "Details"],
   ["list", "Workloads"],
+  ["dns", "DNS"],
+  ["traffic", "Bytes"],
 ] as const;
 
 export type Pane = (typeof PANES)[number][0];
+
+const LOW: readonly Pane[] = ["details", "list", "dns", "traffic"];
 
 export class Panes {
   private readonly tabs = new Map<Pane, HTMLButtonElement>();
@@ -38,14 +42,22 @@ export class Panes {
     this.turn("graph");
   }
 
-  /** On a wide screen only details and list take turns. */
+  /** Panes that the page has no data for are not there. */
+  offer(pane: Pane, there: boolean): void {
+    const tab = this.tabs.get(pane);
+    if (!tab || tab.hidden === !there) return;
+    tab.hidden = !there;
+    if (!there && document.body.dataset["pane"] === pane) this.turn("graph");
+  }
+
+  /** On a wide screen the graph and the table are always there, and the others take turns. */
   get narrow(): boolean {
     return this.tabs.get("graph")?.offsetParent !== null;
   }
 
   turn(pane: Pane): void {
     document.body.dataset["pane"] = pane;
-    const low = pane === "list" ? "list" : "details";
+    const low = LOW.includes(pane) ? pane : "details";
     for (const [name, tab] of this.tabs) {
       const shown = this.narrow ? name === pane : name === low;
       tab.setAttribute("aria-selected", String(shown));
