@@ -149,7 +149,8 @@ def _probe(*, failures: int) -> Document:
 
 
 def _volumes(settings: Settings) -> list[Any]:
-    path = f"/var/lib/netpol/{settings.namespace}"
+    # When the agent first started is kept there, too: in another folder, the time that it may record begins anew.
+    path = "/".join(filter(None, ("/var/lib/netpol", settings.namespace, settings.run)))
     token = {"audience": AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}
     return [
         Noted(

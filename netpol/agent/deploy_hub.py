@@ -30,6 +30,8 @@ def hub_arguments(settings: Settings) -> list[str]:
         f"--tls-key={CERTIFICATE}/tls.key",
         f"--writer={settings.namespace}/{AGENT}",
         f"--reader={settings.namespace}/{READER}",
+        f"--keep={settings.retention}",
+        f"--max-size={settings.dataset_bytes}",
     ]
 
 

@@ -57,6 +57,16 @@ def deploy(
         str,
         typer.Option("--duration", metavar="TIME", help="Agents stop recording by themselves: 168h, 7d; 0 for never."),
     ] = "168h",
+    run: Annotated[
+        str,
+        typer.Option(
+            "--run",
+            metavar="NAME",
+            help="Another recording in a namespace where one has ended: --duration counts from an agent's first start "
+            "on its node in a run.",
+            show_default=False,
+        ),
+    ] = "",
     interfaces: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,6 +83,9 @@ def deploy(
             "--storage-class", metavar="NAME", help="Of the volume; without it the cluster's own.", show_default=False
         ),
     ] = "",
+    retention: Annotated[
+        str, typer.Option("--retention", metavar="TIME", help="How long the hub keeps anything: 90d.")
+    ] = "90d",
     tls: Annotated[
         Certificate,
         typer.Option(
@@ -147,10 +160,12 @@ def deploy(
         image=image or _default_image(),
         namespace=namespace,
         duration="" if duration == "0" else duration,
+        run=run,
         interfaces=tuple(dict.fromkeys(interfaces or ())),
         spool=spool,
         storage=storage,
         storage_class=storage_class,
+        retention=retention,
         tls=Tls(tls.value),
     )
     refuse_to_show(settings, directory)

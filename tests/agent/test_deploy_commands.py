@@ -12,13 +12,29 @@ import typer
 
 from netpol.agent.alive import ALIVE
 from netpol.agent.deploy_agent import SPOOL
+from netpol.cli.amounts import size
 from netpol.cli.main import program
 from tests.agent.manifests import deployed, one, pod_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPTIONS = ("--interfaces", "eth*", "--interfaces", "cni0", "--duration", "7d", "--spool", "64Mi", "-n", "watch")
+OPTIONS = (
+    "--interfaces",
+    "eth*",
+    "--interfaces",
+    "cni0",
+    "--duration",
+    "7d",
+    "--spool",
+    "64Mi",
+    "-n",
+    "watch",
+    "--retention",
+    "2w",
+    "--storage",
+    "5Gi",
+)
 
 
 def container(kind: str) -> dict[str, Any]:
@@ -43,6 +59,7 @@ def test_the_hub_takes_its_arguments() -> None:
         f"{mounts['certificate']}/{name}" for name in ("tls.crt", "tls.key")
     }
     assert found["listen"].endswith(f":{hub['ports'][0]['containerPort']}")
+    assert (found["keep"], size(found["max_size"], "--max-size")) == ("2w", 4 << 30)  # of the 5 GiB that were asked for
     assert (list(found["writer"]), list(found["reader"])) == (["watch/netpol-agent"], ["watch/netpol-reader"])
 
 

@@ -85,6 +85,17 @@ def test_what_is_asked_for_is_said(netpol: Netpol) -> None:
     )
 
 
+def test_another_run_keeps_another_folder_on_the_nodes(netpol: Netpol) -> None:
+    """The agent keeps there when it first started, and would not record again once its time is over."""
+
+    def spool(*words: str) -> str:
+        volumes = one(read(netpol("deploy", *WHERE, *words).out), "DaemonSet")["spec"]["template"]["spec"]["volumes"]
+        (found,) = [volume["hostPath"]["path"] for volume in volumes if "hostPath" in volume]
+        return str(found)
+
+    assert len({spool(), spool("--run", "two"), spool("--run", "three"), spool("-n", "other")}) == 4
+
+
 def test_a_cluster_tells_where_nodes_and_api_server_are(netpol: Netpol, tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
     path.write_text(json.dumps(CLUSTER))
@@ -135,6 +146,8 @@ def test_no_policies_only_where_none_are_asked_for(
         ["--image", "x\nprivileged: true"],
         ["--duration", "1y"],
         ["--duration", "168"],
+        ["--retention", "0d"],
+        ["--run", "../x"],
         ["--interfaces", "-x"],
         ["--interfaces", "eth0 "],
         ["--spool", "1GB"],
