@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "lint": "netpol.cli.lint:lint",
     "review": "netpol.cli.review:review",
     "snapshot": "netpol.cli.snapshot:snapshot",
+    "dataset": "netpol.cli.dataset:dataset",
     "agent": "netpol.cli.agent:agent",
     "hub": "netpol.cli.hub:hub",
     "status": "netpol.cli.status:status",
@@ -58,7 +59,11 @@ def program(words: Sequence[str] = ()) -> typer.Typer:
     for name, place in COMMANDS.items():
         if chosen in {None, name}:
             module, function = place.split(":")
-            app.command(name)(getattr(import_module(module), function))
+            found = getattr(import_module(module), function)
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=name)
+            else:
+                app.command(name)(found)
     return app
 
 

@@ -28,3 +28,5 @@ def losses(tally: Tally) -> Iterator[ToCheck]:
     if dropped:
         text = f"{dropped:,} packets were dropped while they were recorded"
         yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=text, remedy=_REMEDY)
+    for what, count in tally.missing.items():
+        yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=f"{what}: {count:,}", remedy=_REMEDY)

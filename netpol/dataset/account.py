@@ -29,6 +29,11 @@ class Account:
         self._runs: dict[str, list[tuple[int, int]]] = {}
         self._damaged: set[str] = set()
 
+    def begin(self) -> None:
+        """Takes notice of one more source of windows."""
+        self._tally.captures += 1
+        self._tally.size = None  # how many bytes of it will be read is not known
+
     def window(self, row: WindowRow) -> None:
         """Takes windows that are read."""
         tally, losses = self._tally, row.losses
@@ -77,10 +82,11 @@ class Account:
 
     def finish(self) -> None:
         """Counts the gaps."""
-        self._tally.miss(MISSING, sum(_gaps(spans) for spans in self._runs.values()))
+        self._tally.miss(MISSING, sum(gaps(spans) for spans in self._runs.values()))
 
 
-def _gaps(spans: list[tuple[int, int]]) -> int:
+def gaps(spans: Iterable[tuple[int, int]]) -> int:
+    """How many numbers lie between spans of numbers that none of them has."""
     missing, reached = 0, None
     for begin, end in sorted(spans):
         if reached is not None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
     from netpol.capture.records import Source
     from netpol.capture.sources import Input
+    from netpol.dataset.window import Window
     from netpol.flows.assemble import Item
     from netpol.names.part import NameTaker
     from netpol.sources.kinds import Kind
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 _PARQUET: Final = b"PAR1"
 _HEAD: Final = 16
+INBOX: Final = "inbox"
+"""Folder in a dataset in which a hub keeps windows that it has taken, until they are in the tables."""
 _COPIED_AT_ONCE: Final = 1 << 20
 NO_FLOWS: Final = "rows of flows that cannot be used"
 
@@ -93,11 +96,12 @@ def read_captures(
         InputError: A path cannot be read, or holds nothing that can be used.
     """
     span = span or Span()
-    kinds = _sorted(find_inputs(paths))
+    kinds = sorted_by_kind(find_inputs(paths))
     others = bool(kinds.windows or kinds.tables or kinds.datasets or kinds.logs)
     streams: list[Iterator[Item]] = []
     if kinds.packets or not others:
         streams.append(read_inputs(kinds.packets, tally, names=names, required=not others))
+    account = Account(tally)
     datasets = [Dataset.open(root) for root in kinds.datasets]
     for at, dataset in enumerate(datasets):
         before = datasets[:at]
@@ -106,20 +110,22 @@ def read_captures(
                 span.since,
                 span.until,
                 tally=tally,
+                account=account,
                 names=names,
                 without=lambda row, before=before: any(each.holds(row) for each in before),  # type: ignore[misc]
             )
         )
     if kinds.windows:
-        streams.append(_windows(kinds.windows, datasets, tally, names, span))
+        streams.append(_windows(kinds.windows, datasets, account, names, span))
     streams += [_flows(each, tally, span) for each in kinds.tables]
     streams += [_log(each, kind, tally, names, people) for each, kind in kinds.logs]
     if len(streams) == 1:
         yield from streams[0]
-        return
-    for item in heapq.merge(*streams, key=_begin):
-        tally.size = None  # it is known of packets alone
-        yield item
+    else:
+        for item in heapq.merge(*streams, key=_begin):
+            tally.size = None  # it is known of packets alone
+            yield item
+    account.finish()
 
 
 def _begin(item: Item) -> int:
@@ -128,7 +134,7 @@ def _begin(item: Item) -> int:
     return int(item["first"].min())
 
 
-def _sorted(inputs: Iterable[Input]) -> _Kinds:
+def sorted_by_kind(inputs: Iterable[Input]) -> _Kinds:
     """Tells what each is by its first bytes; what lies in a dataset belongs to it."""
     kinds = _Kinds()
     rest = []
@@ -140,6 +146,9 @@ def _sorted(inputs: Iterable[Input]) -> _Kinds:
     roots = set(kinds.datasets)
     for each in rest:
         if each.path is not None and not roots.isdisjoint(each.path.parents):
+            # What the hub has taken and not moved into the tables yet counts as well.
+            if each.path.parent.name == INBOX and _head_of(each.path).startswith(MAGIC):
+                kinds.windows.append(each)
             continue
         each, head = _looked_at(each)  # noqa: PLW2901 - the same, opened
         if head.startswith(MAGIC):
@@ -157,9 +166,14 @@ def _looked_at(each: Input) -> tuple[Input, bytes]:
     if each.path is None or not each.again:  # a pipe: what was read of it cannot be read again
         source = each.open()
         return replace(each, opened=source), _first_bytes(source)
-    with suppress(OSError), each.path.open("rb") as file:
-        return each, file.read(_HEAD)
-    return each, b""
+    return each, _head_of(each.path)
+
+
+def _head_of(path: Path) -> bytes:
+    """Its first bytes; none where it cannot be read, which whoever opens it will say."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(_HEAD)
+    return b""
 
 
 def _first_bytes(source: Source) -> bytes:
@@ -180,39 +194,57 @@ def _bytes(each: Input, most: int) -> bytes:
         raise InputError(f"cannot be read: {error.strerror}", where=(each.place,)) from error
 
 
+def read_window_of(each: Input) -> Window:
+    """The window that an input holds.
+
+    Raises:
+        InputError: It holds none.
+    """
+    return read_window(_bytes(each, MOST_BYTES + 1), each.place)
+
+
 def _windows(
-    inputs: Sequence[Input], datasets: Sequence[Dataset], tally: Tally, names: NameTaker | None, span: Span
+    inputs: Sequence[Input], datasets: Sequence[Dataset], account: Account, names: NameTaker | None, span: Span
 ) -> Iterator[Item]:
     """Window files in the order of time: each is read twice, so that one is in memory at a time."""
-    tally.size = None
-    tally.captures += 1
-    account = Account(tally)
+    account.begin()
     found: dict[str, tuple[WindowRow, Input]] = {}
-    for each in inputs:
-        try:
-            row = WindowRow.of(read_window(_bytes(each, MOST_BYTES + 1), each.place))
-        except NewerError:
-            raise
-        except InputError as error:
-            if len(inputs) == 1 and each.named:
-                raise
-            account.broken([(each.place, error.what)])
-            continue
+    for row, each in _heads(inputs, account):
         wanted = (span.since is None or row.begin >= span.since) and (span.until is None or row.begin < span.until)
         if wanted and not any(dataset.holds(row) for dataset in datasets):
             found.setdefault(row.identity, (row, each))
     for row, each in sorted(found.values(), key=lambda one: (one[0].begin, one[0].observer, one[0].run, one[0].number)):
         try:
-            window = read_window(_bytes(each, MOST_BYTES + 1), each.place)
+            window = read_window_of(each)
         except InputError as error:
-            account.broken([(each.place, error.what)])
+            if _moved(each):
+                account.vanished(1)
+            else:
+                account.broken([(each.place, error.what)])
             continue
         account.window(row)
         if names is not None:
             names.take_part(window.names)
         if len(window.records):
             yield window.records
-    account.finish()
+
+
+def _heads(inputs: Sequence[Input], account: Account) -> Iterator[tuple[WindowRow, Input]]:
+    for each in inputs:
+        try:
+            yield WindowRow.of(read_window_of(each)), each
+        except NewerError:
+            raise
+        except InputError as error:
+            if len(inputs) == 1 and each.named:
+                raise
+            if not _moved(each):
+                account.broken([(each.place, error.what)])
+
+
+def _moved(each: Input) -> bool:
+    """Whether a hub has moved it into the tables meanwhile."""
+    return each.path is not None and each.path.parent.name == INBOX and not each.path.exists()
 
 
 def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from contextlib import suppress
@@ -107,14 +108,11 @@ class Engine:
             else:
                 self._run(f"COPY ({_HERE}) {ending}", waiting)
             unfinished.chmod(0o644)
-            synced(unfinished)
-            unfinished.replace(target)
+            _appear(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
             if several:
                 self._connected().execute("DROP TABLE IF EXISTS gathered")
-        for folder in (target.parent, *target.parents[1:4]):
-            synced(folder)
 
     def _run(self, statement: str, part: Part) -> None:
         """Runs a statement at the end of which, or where it says so, the part's query stands."""
@@ -165,6 +163,15 @@ class Engine:
             raise InputError(f"cannot be read: {_first_line(error)}", where=_where(files)) from error
         return found
 
+    def rows(self, path: Path) -> int:
+        """How many rows a file has.
+
+        Raises:
+            GoneError: It is not there any more.
+            InputError: It cannot be read.
+        """
+        return int(self.read("SELECT count(*) AS count FROM files", {}, [path])["count"][0])
+
     def notes(self, files: Sequence[Path], key: str) -> dict[str, bytes]:
         """What the footers of files say under a key.
 
@@ -202,6 +209,31 @@ def _first_line(error: Exception) -> str:
 def _close(database: duckdb.DuckDBPyConnection, folder: tempfile.TemporaryDirectory[str]) -> None:
     database.close()
     folder.cleanup()
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file so that it is durable on return, and appears in one step.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It cannot be written.
+    """
+    with source.open("rb") as file:
+        unfinished = _beside(target)
+        try:
+            with unfinished.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            unfinished.chmod(0o644)
+            _appear(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _appear(unfinished: Path, target: Path) -> None:
+    synced(unfinished)
+    unfinished.replace(target)
+    for folder in (target.parent, *target.parents[1:4]):
+        synced(folder)
 
 
 def _beside(target: Path) -> Path:

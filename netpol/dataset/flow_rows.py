@@ -117,11 +117,11 @@ def _looked_up(column: NDArray[Any], meaning: Callable[[str], tuple[int, ...]]) 
 
 
 WRITTEN: Final = (
-    "client, server, list_extract($protocols, protocol + 1) AS protocol, "
+    "client::VARCHAR AS client, server::VARCHAR AS server, list_extract($protocols, protocol + 1) AS protocol, "
     f"nullif(port, {NO_PORT})::USMALLINT AS port, connections, packets, bytes, "
     "make_timestamp(first // 1000) AS first_seen, make_timestamp(last // 1000) AS last_seen, "
     "list_extract($outcomes, outcome + 1) AS outcome, list_extract($directions, direction + 1) AS direction, "
-    "two_way, minutes, source, destination"
+    "two_way, minutes, source::VARCHAR AS source, destination::VARCHAR AS destination"
 )
 VALUES: Final = {
     "protocols": list(_PROTOCOLS),

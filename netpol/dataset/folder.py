@@ -13,6 +13,7 @@ from netpol.dataset.plan import State
 from netpol.dataset.reader import Reader
 from netpol.dataset.reading import Recorded
 from netpol.dataset.rollup import Rollups
+from netpol.dataset.status import status_of
 from netpol.dataset.upkeep import Upkeep
 from netpol.dataset.window_rows import WindowRow
 from netpol.dataset.writing import Writing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
     from netpol.dataset.index import Hour
     from netpol.dataset.rollup import Ends
+    from netpol.dataset.status import Status
     from netpol.dataset.upkeep import Pruned
     from netpol.dataset.window import Window
     from netpol.flows.knowledge import Knowledge
@@ -100,12 +102,13 @@ class Dataset:
             added += len(fresh)
         return added
 
-    def read(
+    def read(  # noqa: PLR0913 - bounds, and who takes what
         self,
         since: int | None = None,
         until: int | None = None,
         *,
         tally: Tally,
+        account: Account | None = None,
         names: NameTaker | None = None,
         without: Callable[[WindowRow], bool] | None = None,
     ) -> Iterator[Records | Rows]:
@@ -118,14 +121,15 @@ class Dataset:
             until: The same for those that begin then or later.
             tally: Counts what was read, what is missing, and files that cannot be read; complete when the iterator is
                 exhausted.
+            account: Of several readings together, which tells the tally what is missing when all are over.
             names: Takes what the windows say about names.
             without: Says of a window that it is read elsewhere.
 
         Raises:
             InputError: A newer version of netpol wrote a file.
         """
-        tally.captures += 1
-        account = Account(tally)
+        its = account or Account(tally)
+        its.begin()
         reader = Reader(
             self.root,
             self._index,
@@ -134,11 +138,12 @@ class Dataset:
             since=since,
             until=until,
             names=names,
-            account=account,
+            account=its,
             without=without,
         )
         yield from reader.items()
-        account.finish()
+        if account is None:
+            its.finish()
 
     def holds(self, row: WindowRow) -> bool:
         """Whether a window is here, in whatever form."""
@@ -148,6 +153,14 @@ class Dataset:
         """Of all windows that are here as recorded, by hour."""
         for hour in self.hours():
             yield from sorted(row.identity for file in self._index.hour(hour).raw for row in file.rows)
+
+    def status(self) -> Status:
+        """What is here, by table and by observer.
+
+        Raises:
+            InputError: A newer version of netpol wrote a file.
+        """
+        return status_of(self.root, self._index, self._engine)
 
     def hours(self) -> list[int]:
         """Which hours have windows, in hours since the Unix epoch."""
@@ -214,6 +227,15 @@ class Dataset:
         """
         self._upkeep.sweep()
         return sum(self._upkeep.compact(hour) for hour in self.hours())
+
+    def take_in(self, other: Dataset) -> int:
+        """Takes in all that another dataset holds, in the form in which it is there; returns how many files that were.
+
+        Raises:
+            InputError: A file vanishes, or a newer version wrote it.
+            OSError: A file cannot be written.
+        """
+        return sum(self._upkeep.take_in(other.root, other._index.hour(hour)) for hour in other.hours())
 
     def prune(
         self, *, now: int, max_age: int | None = None, max_raw_age: int | None = None, max_bytes: int | None = None

@@ -36,7 +36,8 @@ COLUMNS: Final = (
     "last",
     "count",
 )
-SELECT: Final = ", ".join(f'"{name}"' for name in COLUMNS)
+_TEXTS: Final = frozenset({"kind", "name"})
+SELECT: Final = ", ".join(f'"{name}"::VARCHAR AS "{name}"' if name in _TEXTS else f'"{name}"' for name in COLUMNS)
 _WAYS: Final = frozenset({OVER_TLS, OVER_QUIC, OVER_HTTPS})
 _LONGEST_TEXT: Final = 200
 _MOST_SAMPLES: Final = 200

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout
-from netpol.dataset.engine import UNFINISHED, GoneError
-from netpol.dataset.layout import CONNECTIONS, HOUR, NAMES, TABLES, WINDOWS, Note
+from netpol.dataset.engine import UNFINISHED, GoneError, copy_file
+from netpol.dataset.layout import CARRY, CONNECTIONS, FLOWS, HOUR, NAMES, TABLES, WINDOWS, Note
 from netpol.dataset.plan import State
 from netpol.dataset.reading import in_order
 from netpol.errors import InputError
@@ -17,7 +17,7 @@ from netpol.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netpol.dataset.index import Index
+    from netpol.dataset.index import Hour, Index
     from netpol.dataset.writing import Writing
 
 _ABANDONED: Final = 3600.0
@@ -84,6 +84,29 @@ class Upkeep:
                 size += path.stat().st_size
                 path.unlink()
         return size
+
+    def take_in(self, root: Path, hour: Hour) -> int:
+        """Copies the files of an hour of another dataset; what makes them count comes last, as ever.
+
+        Raises:
+            InputError: A file is not there any more.
+            OSError: A file cannot be written.
+        """
+        count = 0
+        for name in sorted(file.name for file in (*hour.rollups, *hour.raw)):
+            for table in (CONNECTIONS, NAMES, CARRY, FLOWS, WINDOWS):
+                source, target = (layout.path(each, table, hour.hour, name) for each in (root, self._root))
+                if target.exists():
+                    continue
+                try:
+                    copy_file(source, target)
+                except FileNotFoundError as error:
+                    if table in (WINDOWS, NAMES):
+                        remedy = "Do not merge a dataset while another process compacts it"
+                        raise InputError("vanished while it was read", where=(str(source),), remedy=remedy) from error
+                else:
+                    count += 1
+        return count
 
     def sweep(self) -> int:
         """Deletes what writers left that died; returns how many files that were."""

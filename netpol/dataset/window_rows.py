@@ -83,7 +83,9 @@ class WindowRow(NamedTuple):
 
 _TEXTS: Final = frozenset({"observer", "run", "undecodable", "version"})
 _COUNTS: Final = tuple(name for name in WindowRow._fields if name not in _TEXTS)
-SELECT: Final = ", ".join(f'"{name}"' for name in WindowRow._fields)
+SELECT: Final = ", ".join(
+    f'"{name}"::VARCHAR AS "{name}"' if name in _TEXTS else f'"{name}"' for name in WindowRow._fields
+)
 
 
 def columns_of(rows: Sequence[WindowRow]) -> Columns:

@@ -1,0 +1,253 @@
+"""`netpol dataset`: looks at a folder of records, fills it, and keeps it small."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from netpol.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netpol.dataset.status import Observer, Status
+
+_AT_ONCE: Final = 500
+"""Windows that are added together."""
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's folder.")]
+
+dataset = typer.Typer(no_args_is_help=True, help="Look at, fill and tidy up a dataset: a folder of Parquet files.")
+
+
+class Format(StrEnum):
+    """How a dataset is described."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataset.command()
+def inspect(
+    folder: Folder,
+    output: Annotated[Format, typer.Option("-o", "--output", help="How it is printed.")] = Format.TEXT,
+) -> None:
+    """Say what a dataset holds: tables, hours, and what each observer recorded and lost."""
+    from netpol.cli.observe import MALFORMED, warn
+    from netpol.dataset.folder import Dataset
+
+    status = Dataset.open(folder).status()
+    if output is Format.JSON:
+        sys.stdout.write(f"{json.dumps(_described(status), indent=2)}\n")
+    else:
+        for line in _lines(status):
+            sys.stdout.write(f"{line}\n")
+    for place, what in status.broken:
+        warn(f"{place}: {what}")
+    raise typer.Exit(MALFORMED if status.broken else 0)
+
+
+@dataset.command()
+def merge(
+    folder: Folder,
+    captures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CAPTURE...",
+            help="Other datasets, windows, pcap and pcapng files, folders of them, or - for standard input.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Add records to a dataset, which is made where there is none. What it has already is not added again.
+
+    Of packets, windows of a minute are made, as an agent would have: the same file is added once, however often it is
+    named.
+    """
+    from netpol.capture.packets import Tally
+    from netpol.cli.observe import MALFORMED, paths_of, warn_of_losses
+    from netpol.dataset.folder import Dataset
+    from netpol.dataset.merging import merged
+
+    target = Dataset.create(folder)
+    tally = Tally()
+    added = 0
+    for count in merged(target, paths_of(captures), tally, version=_version(), at_once=_AT_ONCE):
+        added += count
+    warn_of_losses(tally)
+    sys.stderr.write(f"{added:,} windows and files added, {tally.packets:,} packets read\n")
+    raise typer.Exit(MALFORMED if tally.malformed_captures else 0)
+
+
+@dataset.command()
+def compact(
+    folder: Folder,
+    roll_up: Annotated[
+        bool, typer.Option("--roll-up", help="Also add up every hour that is over to flows, in the table `flows`.")
+    ] = False,
+    cluster: options.ClusterPaths = None,
+) -> None:
+    """Put the files of each hour together, and clear away what writers left that died.
+
+    With --roll-up, the table `flows` gets one row per hour, client, server, protocol, port and outcome; with --cluster
+    it also names workloads, and tells who was the client by what the cluster declares.
+    """
+    from netpol.cli.observe import ClusterChoice, cluster_of
+    from netpol.dataset.folder import Dataset
+    from netpol.dataset.layout import hour_of
+    from netpol.errors import UsageError
+
+    if cluster and not roll_up:
+        raise UsageError("--cluster needs --roll-up", remedy="Without it no flows are written")
+    target = Dataset.open(folder)
+    known = cluster_of(ClusterChoice(paths=cluster)) if cluster else None
+    files = target.compact()
+    hours: list[int] = []
+    if roll_up:
+        knowledge = known.timeline if known else None
+        hours = target.roll_up(hour_of(time.time_ns()) - 1, knowledge, _ends(knowledge) if knowledge else None)
+    sys.stderr.write(f"{files:,} files put together, {len(hours):,} hours added up\n")
+
+
+@dataset.command()
+def prune(
+    folder: Folder,
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="Delete hours that ended longer ago: 90d, 720h.", show_default=False),
+    ] = None,
+    max_raw_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN",
+            help="Of hours that ended longer ago and are added up, keep only what they add up to.",
+            show_default=False,
+        ),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Keep at most so much: 20GiB. What is added up goes first as recorded, then the oldest hours.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Delete what is too old or too much."""
+    from netpol.cli.amounts import seconds, size
+    from netpol.dataset.folder import Dataset
+    from netpol.errors import UsageError
+
+    if max_age is max_raw_age is max_size is None:
+        raise UsageError("nothing says what to delete", remedy="Give --max-age, --max-raw-age or --max-size")
+    second = 1_000_000_000
+    pruned = Dataset.open(folder).prune(
+        now=time.time_ns(),
+        max_age=None if max_age is None else seconds(max_age, "--max-age") * second,
+        max_raw_age=None if max_raw_age is None else seconds(max_raw_age, "--max-raw-age") * second,
+        max_bytes=None if max_size is None else size(max_size, "--max-size"),
+    )
+    sys.stderr.write(
+        f"{pruned.bytes:,} bytes deleted: {pruned.hours:,} hours, and {pruned.raw_hours:,} hours as recorded\n"
+    )
+
+
+def _version() -> str:
+    from netpol.cli.version import installed_version
+
+    return installed_version() or "0"
+
+
+def _ends(timeline: Any) -> Any:
+    from netpol.cluster.resolve import resolve
+
+    def ends(table: Any) -> Iterator[tuple[str | None, str | None]]:
+        return ((flow.source_text, flow.destination_text) for flow in resolve(table, timeline))
+
+    return ends
+
+
+def _described(status: Status) -> dict[str, Any]:
+    from netpol.dataset.layout import FORMAT
+
+    return {
+        "format": FORMAT,
+        "version": status.version,
+        "tables": {
+            name: {"files": table.files, "rows": table.rows, "bytes": table.bytes}
+            for name, table in status.tables.items()
+        },
+        "hours": {
+            "first": _hour(status.hours[0]) if status.hours else None,
+            "last": _hour(status.hours[-1]) if status.hours else None,
+            "count": len(status.hours),
+            "added_up": status.rolled_up,
+            "as_recorded": status.recorded,
+        },
+        "observers": {name: _observer(each) for name, each in sorted(status.observers.items())},
+        "replaced_files": status.replaced,
+        "broken": [{"path": path, "what": what} for path, what in status.broken],
+    }
+
+
+def _observer(each: Observer) -> dict[str, Any]:
+    from netpol.flows.write import timestamp
+
+    return {
+        "windows": each.windows,
+        "first": timestamp(each.first),
+        "last": timestamp(each.last),
+        "packets": each.packets,
+        "records": each.records,
+        "missing_windows": each.missing,
+        "windows_given_up": each.given_up,
+        "packets_dropped": each.kernel,
+        "records_evicted": each.evicted,
+        "packets_undecodable": each.undecodable,
+        "versions": sorted(each.versions),
+    }
+
+
+def _hour(hour: int) -> str:
+    from netpol.dataset.layout import HOUR
+    from netpol.flows.write import timestamp
+
+    return timestamp(hour * HOUR)[:16] + "Z"
+
+
+def _lines(status: Status) -> Iterator[str]:
+    from netpol.cli.text import columns
+
+    said = _described(status)
+    hours = said["hours"]
+    yield (
+        f"version {status.version}; {hours['count']:,} hours from {hours['first']} to {hours['last']}, "
+        f"{hours['added_up']:,} added up, {hours['as_recorded']:,} as recorded"
+    )
+    yield ""
+    yield from columns(
+        ("TABLE", "FILES", "ROWS", "BYTES"),
+        (
+            (name, f"{each.files:,}", "?" if each.rows is None else f"{each.rows:,}", f"{each.bytes:,}")
+            for name, each in status.tables.items()
+        ),
+    )
+    if status.observers:
+        yield ""
+        yield from columns(
+            ("OBSERVER", "WINDOWS", "MISSING", "PACKETS", "DROPPED", "UNDECODABLE", "RECORDS", "EVICTED", "LAST",
+             "VERSION"),
+            (_row(name, each) for name, each in said["observers"].items()),
+        )  # fmt: skip
+
+
+def _row(name: str, each: dict[str, Any]) -> tuple[str, ...]:
+    counts = ("windows", "missing_windows", "packets", "packets_dropped", "packets_undecodable", "records",
+              "records_evicted")  # fmt: skip
+    return (name, *(f"{each[count]:,}" for count in counts), each["last"][:19] + "Z", ", ".join(each["versions"]))

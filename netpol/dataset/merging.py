@@ -1,0 +1,70 @@
+"""Whatever holds records into one dataset: packets become windows, windows stay what they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from netpol.capture.sources import find_inputs
+from netpol.dataset.captures import read_window_of, sorted_by_kind
+from netpol.dataset.folder import Dataset
+from netpol.dataset.layout import NewerError
+from netpol.dataset.recorder import record
+from netpol.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from netpol.capture.packets import Tally
+    from netpol.capture.sources import Input
+    from netpol.dataset.window import Window
+
+
+def merged(
+    target: Dataset, paths: Sequence[Path | Literal["-"]], tally: Tally, *, version: str, at_once: int
+) -> Iterator[int]:
+    """Adds all that the paths hold; yields how much was added, now and then.
+
+    Args:
+        target: What it is added to.
+        paths: Datasets, windows and captures.
+        tally: Counts the packets of captures, and what could not be read.
+        version: Of netpol.
+        at_once: Windows that are held in memory.
+
+    Raises:
+        InputError: A path cannot be read, or holds what has no windows: flows, and logs of them.
+        OSError: The dataset cannot be written.
+    """
+    kinds = sorted_by_kind(find_inputs(paths))
+    for each in (*kinds.tables, *(log for log, _ in kinds.logs)):
+        if each.named:
+            remedy = "Give captures, windows or datasets; flows are read where they are"
+            raise InputError("flows, which have no windows to be kept", where=(each.place,), remedy=remedy)
+        tally.pass_over(each.place)
+    for root in kinds.datasets:
+        yield target.take_in(Dataset.open(root))
+    waiting: list[Window] = []
+    for window in _windows(kinds.windows, kinds.packets, tally, version):
+        waiting.append(window)
+        if len(waiting) >= at_once:
+            yield target.append(waiting)
+            waiting.clear()
+    yield target.append(waiting)
+
+
+def _windows(windows: Sequence[Input], captures: Sequence[Input], tally: Tally, version: str) -> Iterator[Window]:
+    for each in windows:
+        try:
+            yield read_window_of(each)
+        except NewerError:
+            raise
+        except InputError as error:
+            tally.damage(str(error), malformed=True)
+    for each in captures:
+        try:
+            yield from record(each, tally, version=version)
+        except InputError:
+            if each.named:
+                raise
+            tally.pass_over(each.place)

@@ -1,0 +1,129 @@
+"""netpol dataset, and datasets wherever a capture can stand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netpol.dataset.folder import Dataset
+from netpol.dataset.layout import MARK
+from tests.dataset.recordings import HOUR, START, connection, windows_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Netpol
+
+NODES = ("node-a.pcap", "node-b.pcapng.gz")
+
+
+@pytest.fixture
+def folder(netpol: Netpol, shop: Path, tmp_path: Path) -> Path:
+    answer = netpol("dataset", "merge", tmp_path / "d", *(shop / node for node in NODES))
+    assert answer.code == 0, answer.err
+    return tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("learn",),
+        ("flows", "-o", "json"),
+        ("egress", "-o", "json"),
+        ("graph", "-o", "json"),
+        ("check", "--policies", "existing.yaml", "-o", "json"),
+    ],
+)
+def test_every_command_takes_it_like_the_captures_that_it_was_made_of(
+    netpol: Netpol, folder: Path, shop: Path, sample: Path, command: tuple[str, ...]
+) -> None:
+    words = [sample / word if word.endswith(".yaml") else word for word in command]
+    name, *options = words
+    captured = netpol(name, *(shop / node for node in NODES), "--cluster", sample / "cluster.yaml", *options)
+    recorded = netpol(name, folder, "--cluster", sample / "cluster.yaml", *options)
+    netpol("dataset", "compact", folder, "--roll-up", "--cluster", sample / "cluster.yaml")
+    netpol("dataset", "prune", folder, "--max-raw-age", "0s")
+    assert (recorded.code, recorded.out) == (captured.code, captured.out)
+    added_up = netpol(name, folder, "--cluster", sample / "cluster.yaml", *options)
+    if name in {"learn", "check"}:  # the others show times, which flows have in microseconds, and midstream directions
+        assert (added_up.code, added_up.out) == (captured.code, captured.out)
+    assert "warning" not in added_up.err.replace("warning: ", "", captured.err.count("warning: "))
+
+
+def test_merging_again_adds_nothing(netpol: Netpol, folder: Path, shop: Path, tmp_path: Path) -> None:
+    again = netpol("dataset", "merge", folder, shop / NODES[0])
+    assert (again.code, again.err.split(",")[0]) == (0, "0 windows and files added")
+    copied = netpol("dataset", "merge", tmp_path / "copy", folder)
+    assert copied.code == 0
+    flows = [netpol("flows", path, "-o", "json").out for path in (folder, tmp_path / "copy")]
+    assert flows[0] == flows[1]
+
+
+def test_inspect_tells_what_is_there(netpol: Netpol, folder: Path) -> None:
+    said = json.loads(netpol("dataset", "inspect", folder, "-o", "json").out)
+    assert (said["format"], said["version"]) == ("netpol-dataset", 1)
+    assert set(said["observers"]) == set(NODES)
+    assert said["tables"]["connections"]["rows"] == sum(each["records"] for each in said["observers"].values())
+    assert said["tables"]["connections"]["bytes"] > 0
+    assert said["hours"]["added_up"] == 0
+    assert all(each["missing_windows"] == each["packets_dropped"] == 0 for each in said["observers"].values())
+    text = netpol("dataset", "inspect", folder).out
+    assert "OBSERVER" in text
+    assert NODES[0] in text
+
+
+def test_adding_up_and_pruning(netpol: Netpol, folder: Path) -> None:
+    before = netpol("flows", folder, "-o", "json").out
+    assert " 1 hours added up" in netpol("dataset", "compact", folder, "--roll-up").err
+    assert "1 hours as recorded" in netpol("dataset", "prune", folder, "--max-raw-age", "0s").err
+    said = json.loads(netpol("dataset", "inspect", folder, "-o", "json").out)
+    assert (said["tables"]["connections"]["files"], said["tables"]["flows"]["files"]) == (0, 1)
+
+    def counts(text: str) -> int:
+        return sum(json.loads(line)["packets"] for line in text.splitlines())
+
+    assert counts(netpol("flows", folder, "-o", "json").out) == counts(before)
+
+
+def test_losses_are_told_on_stderr_and_in_the_summary(netpol: Netpol, tmp_path: Path, sample: Path) -> None:
+    windows = windows_of(packet for number in range(9) for packet in connection(number, START + number * HOUR // 6))
+    Dataset.create(tmp_path / "d").append(windows[:3] + windows[5:])
+    answer = netpol("learn", tmp_path / "d", "--cluster", sample / "cluster.yaml", "-d", tmp_path / "out")
+    missing = "windows missing between others of the same observer"
+    assert f"{missing}: 2" in answer.err
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["packets"]["missing"] == {missing: 2}
+    assert missing in (tmp_path / "out" / "REVIEW.md").read_text()
+
+
+def test_a_newer_dataset_is_refused(netpol: Netpol, tmp_path: Path) -> None:
+    (tmp_path / MARK).write_text('{"format": "netpol-dataset", "version": 7}')
+    answer = netpol("flows", tmp_path)
+    assert answer.code == 2
+    assert "a dataset of version 7; this netpol reads up to version 1" in answer.err
+
+
+def test_a_damaged_file_is_told_by_name(netpol: Netpol, folder: Path) -> None:
+    victim = next((folder / "connections").rglob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    for command in ("flows", "dataset"):
+        answer = netpol(command, *(["inspect"] if command == "dataset" else []), folder)
+        assert answer.code == 2
+        assert str(victim) in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("inspect", "nothing"), "not a dataset"),
+        (("prune", "nothing"), "nothing says what to delete"),
+        (("prune", "nothing", "--max-age", "soon"), "not a dataset"),
+        (("compact", "nothing", "--cluster", "x.yaml"), "--cluster needs --roll-up"),
+    ],
+)
+def test_what_cannot_be_done_is_told(netpol: Netpol, words: tuple[str, ...], says: str) -> None:
+    answer = netpol("dataset", *words)
+    assert answer.code == 2
+    assert says in answer.err
