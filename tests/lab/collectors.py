@@ -1,7 +1,6 @@
-"""The agents and the hub in the lab, as real processes with what their manifests leave them and nothing else.
+"""The agents and the hub in the lab: real processes, run as the manifests of `netpol deploy` run them.
 
-An agent is root in its node's network namespace with NET_RAW alone of all capabilities, cannot gain others, and can
-write to no file but its spool. The hub has no capability, and is a machine of its own on the network between the nodes.
+An agent is in its node's network namespace. The hub is a machine of its own on the network between the nodes.
 """
 
 from __future__ import annotations
@@ -14,28 +13,29 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from shoplab.description import NODES
 
 from tests.cluster.control_plane import inside
+from tests.lab import deployed
+from tests.lab.deployed import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from shoplab.description import Node
     from shoplab.network import Lab
 
-    from tests.lab.accounts import Accounts
+    from tests.lab.deployed import Accounts
 
 HUB = "192.0.2.3"
 NET_RAW = 1 << 13
 """The bit of CAP_NET_RAW in a process's sets of capabilities (capabilities(7))."""
 _PORT = 8443
 _SECONDS = 60
-_HUB_USER = "65532"
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
@@ -47,9 +47,9 @@ def until(what: str, condition: Callable[[], bool], seconds: float = _SECONDS) -
 
 
 def capabilities(process: subprocess.Popen[str]) -> set[int]:
-    """The sets of capabilities that a running process has or could get: effective, permitted, bounding, ambient."""
-    with open(f"/proc/{process.pid}/status") as status:  # noqa: PTH123 - not a file
-        lines = dict(line.split(":", 1) for line in status)
+    """The sets of capabilities that a running process has or could get."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
     return {int(lines[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh")} - {0}
 
 
@@ -70,22 +70,24 @@ class Hub:
     def __init__(self, lab: Lab, accounts: Accounts | None = None) -> None:
         self._lab = lab
         lab.add_machine("hub", HUB)
-        self._base = lab.folder / "hub"
-        self._base.mkdir()
-        self.folder = self._base / "data"
-        self.folder.mkdir()
-        self.authority = self._base / "ca.crt"
-        self._key = self._base / "tls.key"
-        self._make_certificate()
+        base = lab.folder / "hub"
+        self.folder, self._scratch, tls = base / "data", base / "scratch", base / "tls"
+        for folder in (self.folder, self._scratch, tls):
+            folder.mkdir(parents=True)
+        self.authority = tls / "tls.crt"
+        _make_certificate(self.authority, tls / "tls.key")
+        self._deployed = Deployed(deployed.HUB, {"/data": self.folder, "/etc/netpol/tls": tls})
         if accounts is None:
             self.tokens = {name: secrets.token_hex(24) for name in (*(node.name for node in NODES), "reader")}
-            self._options = [f"--token-file={self._token_file()}"]
+            lines = [f"writer {node.name} {self.tokens[node.name]}" for node in NODES]
+            (base / "tokens").write_text("\n".join([*lines, f"reader lab {self.tokens['reader']}", ""]))
+            # Without an API server there is nobody to ask about accounts.
+            words = [word for word in self._deployed.arguments if not word.startswith(("--writer=", "--reader="))]
+            self._arguments = [*words, f"--token-file={base / 'tokens'}"]
         else:
             self.tokens = accounts.tokens
-            self._options = accounts.hub_options(self._base)
-        self._user = _user_that_can_run_python()
-        if self._user:
-            subprocess.run(["chown", "-R", f"{self._user}:{self._user}", str(self._base)], check=True)
+            self._arguments = [*self._deployed.arguments, "--watch", f"--kubeconfig={accounts.kubeconfig(base)}"]
+        subprocess.run(["chown", "-R", self._deployed.user, str(base)], check=True)
         self.process: subprocess.Popen[str] | None = None
 
     @property
@@ -97,25 +99,11 @@ class Hub:
         """What makes a command of netpol a reader of this hub, as arguments of `env`."""
         return [f"NETPOL_HUB_TOKEN={self.tokens['reader']}", f"NETPOL_HUB_CA={self.authority}"]
 
-    def _token_file(self) -> Path:
-        path = self._base / "tokens"
-        writers = "".join(f"writer {node.name} {self.tokens[node.name]}\n" for node in NODES)
-        path.write_text(f"{writers}reader lab {self.tokens['reader']}\n")
-        return path
-
-    def _make_certificate(self) -> None:
-        more = ("-subj", "/CN=hub", "-addext", f"subjectAltName=IP:{HUB}", "-days", "2", "-nodes")
-        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", str(self._key))
-        command = ["openssl", "req", "-x509", *key, *more, "-out", str(self.authority)]
-        subprocess.run(command, check=True, capture_output=True)
-
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        user = (f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups") if self._user else ()
-        bare = ["setpriv", *user, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
-        program = [sys.executable, "-m", "netpol", "hub", "-d", str(self.folder), f"--listen={HUB}:{_PORT}"]
-        secure = [f"--tls-cert={self.authority}", f"--tls-key={self._key}"]
-        self.process = self._lab.start("hub", [*bare, *program, *secure, "--batch-seconds=1", *self._options])
+        program = ["env", f"TMPDIR={self._scratch}", sys.executable, "-B", "-m", "netpol", *self._arguments]
+        command = self._deployed.command([*program, "--batch-seconds=1"], writable=[self.folder, self._scratch])
+        self.process = self._lab.start("hub", command)
         until("the hub answers", self._answers)
 
     def kill(self) -> None:
@@ -141,8 +129,7 @@ class Hub:
 
     def _answers(self) -> bool:
         assert self.process is not None
-        log = self._lab.folder / "hub-setpriv.log"
-        assert self.process.poll() is None, log.read_text()[-2000:]
+        assert self.process.poll() is None, (self._lab.folder / "hub-sh.log").read_text()[-2000:]
         try:
             self.ask("/v1/status")
         except OSError:
@@ -180,18 +167,18 @@ class Agents:
     def start(self, node: Node) -> None:
         """Start the one on a node, and wait until it records."""
         folder = self._lab.folder / f"agent-{node.name}"
-        spool = folder / "spool"
-        spool.mkdir(parents=True, exist_ok=True)
-        (folder / "token").write_text(self._hub.tokens[node.name])
+        spool, token, trust = (folder / name for name in ("spool", "token", "trust"))
+        for each in (spool, token, trust):
+            each.mkdir(parents=True, exist_ok=True)
+        (token / "token").write_text(self._hub.tokens[node.name])
+        (trust / "ca.crt").write_bytes(self._hub.authority.read_bytes())
+        agent = Deployed(deployed.AGENT, {"/spool": spool, "/var/run/secrets/netpol": token, "/etc/netpol": trust})
+        words = [f"--hub={self._hub.url}" if word.startswith("--hub=") else word for word in agent.arguments]
+        program = ["env", f"NODE_NAME={node.name}", sys.executable, "-B", "-m", "netpol", *words, *self._options]
         log = self._log(node)
         before = log.read_text().count("records on") if log.exists() else 0
-        # `ip netns exec` gave it mounts of its own: a bind mount stays writable when what is below it no longer is.
-        read_only = f"mount --bind {spool} {spool} && mount -o remount,bind,ro / && exec "
-        bare = "setpriv --bounding-set=-all,+net_raw --inh-caps=-all,+net_raw --no-new-privs "
-        program = [sys.executable, "-B", "-m", "netpol", "agent", f"--spool={spool}", f"--node-name={node.name}"]
-        where = [f"--hub={self._hub.url}", f"--token-file={folder / 'token'}", f"--ca-file={self._hub.authority}"]
-        command = read_only + bare + " ".join([*program, *where, *self._options])
-        self.processes[node.name] = process = self._lab.start(node.name, ["sh", "-c", command])
+        process = self._lab.start(node.name, agent.command(program, writable=[spool]))
+        self.processes[node.name] = process
 
         def records() -> bool:
             assert process.poll() is None, log.read_text()[-2000:]
@@ -235,8 +222,9 @@ class Agents:
             until("the hub has moved everything into its dataset", self._hub.settled)
 
 
-def _user_that_can_run_python() -> str:
-    """The hub's user in its image; nobody but root where the interpreter is in a folder of root's own."""
-    command = ["setpriv", f"--reuid={_HUB_USER}", f"--regid={_HUB_USER}", "--clear-groups", sys.executable, "-c", ""]
-    done = subprocess.run(command, check=False, capture_output=True)
-    return "" if done.returncode else _HUB_USER
+def _make_certificate(certificate: Path, key: Path) -> None:
+    more = ("-subj", "/CN=hub", "-addext", f"subjectAltName=IP:{HUB}", "-days", "2", "-nodes")
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", str(key))
+    subprocess.run(
+        ["openssl", "req", "-x509", *curve, *more, "-out", str(certificate)], check=True, capture_output=True
+    )

@@ -25,6 +25,8 @@ _PROGRAMS = (
     "dumpcap",
     "iptables-restore",
     "nft",
+    "setpriv",
+    "sysctl",
     "nginx",
     "psql",
     "redis-server",

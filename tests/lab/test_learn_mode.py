@@ -22,10 +22,10 @@ from shoplab.recording import Recording
 from shoplab.scenario import Scenario, standing_pods
 
 from tests.cluster.control_plane import control_plane
-from tests.lab.accounts import Accounts
 from tests.lab.attempts import Tries, never_made
 from tests.lab.collectors import HUB, NET_RAW, Agents, Hub, capabilities
 from tests.lab.conftest import cannot_build, facts
+from tests.lab.deployed import Accounts
 from tests.lab.live_cluster import LiveCluster
 
 if TYPE_CHECKING:
