@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netpol.agent.hub.admission import SECOND, Admission
 from netpol.agent.hub.app import Condition, Front, Health, application
@@ -19,7 +19,7 @@ from netpol.agent.hub.library import Library
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
 from netpol.agent.hub.metrics import Metrics
-from netpol.agent.hub.report import Followed, Node, Report, Waiting
+from netpol.agent.hub.report import Followed, Node, Report, Waiting, rows_of_folder
 from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from netpol.agent.hub.logs import Log
     from netpol.cluster.access import Connection
+
+
+_SILENT: Final = 300 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,8 @@ class _Hub:
             ) from None
         held.callback(FolderLock(folder).release)
         self._listening = held.enter_context(listener(settings.host, settings.port))
-        self._state = State(folder / "state.sqlite")
+        # Where somebody moved a damaged state aside, the dataset tells what is not to be taken again.
+        self._state = State(folder / "state.sqlite", lambda: rows_of_folder(folder))
         held.callback(self._state.close)
         self._inbox = Inbox(folder / "inbox")
         keep = settings.retention.whole
@@ -124,6 +128,11 @@ class _Hub:
         metrics.watch("inbox_windows", "Windows that wait for the dataset", lambda: self._inbox.count)
         metrics.watch("inbox_bytes", "Bytes of them", lambda: self._inbox.size)
         metrics.watch("nodes", "Nodes that windows came from", self._state.node_count)
+        metrics.watch(
+            "nodes_silent",
+            "Nodes of which nothing came for five minutes",
+            lambda: self._state.silent_count(time.time_ns() - _SILENT),
+        )
         metrics.watch("disk_free_bytes", "Bytes that the disk has left", lambda: free_bytes(self._settings.folder))
         return metrics
 

@@ -14,7 +14,7 @@ from netpol.dataset.window_codec import read_window
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Sized
     from pathlib import Path
 
     from netpol.agent.hub.inbox import Inbox, Waiting
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 UNREADABLE: Final = "unreadable"
 """Folder of windows that could be read when they came and cannot any more: the disk is damaged."""
-_RECORDS: Final = 1 << 19
+_ROWS: Final = 1 << 19
 _WINDOWS: Final = 2000
-"""Partial connections, and windows, that are added at once."""
+"""Rows of all tables, and windows, that are added at once; a window alone may have more."""
 _BEAT_SECONDS: Final = 1800.0
 """A keeper that was not heard of for so long hangs."""
 
@@ -124,16 +124,16 @@ class Keeper:
 
     def _batches(self) -> Iterator[Sequence[Window]]:
         batch: list[Window] = []
-        records = 0
+        rows = 0
         for waiting in self._inbox.waiting():
             window = self._read(waiting)
             if window is None:
                 continue
-            if batch and (records + len(window.records) > _RECORDS or len(batch) >= _WINDOWS):
+            if batch and (rows + _rows(window) > _ROWS or len(batch) >= _WINDOWS):
                 yield batch
-                batch, records = [], 0
+                batch, rows = [], 0
             batch.append(window)
-            records += len(window.records)
+            rows += _rows(window)
         yield batch
 
     def _read(self, waiting: Waiting) -> Window | None:
@@ -151,3 +151,9 @@ class Keeper:
             with self._intake.lock:
                 self._state.record([Head.of(window, int(waiting.since * 1e9))])
         return window
+
+
+def _rows(window: Window) -> int:
+    names = window.names
+    parts: tuple[Sized, ...] = (window.records, names.names, names.leases, names.greetings, names.asked, names.hidden)
+    return sum(map(len, parts))

@@ -126,7 +126,7 @@ def report_of_folder(root: Path, now: int) -> Report:
     Dataset.open(root)
     found: dict[str, NodeState] = {}
     runs: dict[str, dict[str, list[tuple[int, int]]]] = {}
-    for row in _rows(root):
+    for row in rows_of_folder(root):
         state = _state(row)
         found[row.observer] = _added(found[row.observer], state) if row.observer in found else state
         spans = runs.setdefault(row.observer, {}).setdefault(row.run, [])
@@ -136,7 +136,12 @@ def report_of_folder(root: Path, now: int) -> Report:
     return Report(time=timestamp(now), nodes=nodes)
 
 
-def _rows(root: Path) -> Iterator[WindowRow]:
+def rows_of_folder(root: Path) -> Iterator[WindowRow]:
+    """What a dataset says of its windows.
+
+    Raises:
+        InputError: A newer version of netpol wrote a file.
+    """
     index = Index(root, Engine())
     for hour in layout.hours(root, layout.WINDOWS):
         there = index.hour(hour)

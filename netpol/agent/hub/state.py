@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from netpol.dataset.window_rows import WindowRow
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from netpol.dataset.window import Window
@@ -73,23 +74,27 @@ class Head:
     @classmethod
     def of(cls, window: Window, received: int) -> Self:
         """The head of a window."""
-        losses = window.losses
+        return replace(cls.of_row(WindowRow.of(window)), received=received)
+
+    @classmethod
+    def of_row(cls, row: WindowRow) -> Self:
+        """The head of windows that a dataset holds, added up; of the first of them where these are several."""
+        losses = row.losses
         return cls(
-            observer=window.observer,
-            run=window.run,
-            number=window.number,
-            begin=window.begin,
-            end=window.end,
-            records=len(window.records),
-            packets=window.packets,
+            observer=row.observer,
+            run=row.run,
+            number=row.number,
+            begin=row.begin,
+            end=row.end,
+            records=row.records,
+            packets=row.packets,
             kernel=losses.kernel,
             evicted=losses.evicted,
             undecodable=sum(losses.undecodable.values()),
             given_up=losses.windows,
             given_up_records=losses.records,
-            received=received,
-            version=window.version,
-            interfaces=window.interfaces,
+            version=row.version,
+            interfaces=row.interfaces,
         )
 
 
@@ -123,24 +128,25 @@ class State:
 
     Args:
         path: Of the database; made where there is none.
+        known: What it remembers from the start where it is made: windows that a dataset holds already.
 
     Raises:
         InputError: It is none, or of a newer netpol.
         sqlite3.Error: Any method may: the disk is full, for one. Then nothing of it was written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Callable[[], Iterable[WindowRow]] = tuple) -> None:
         self._lock = threading.RLock()
         try:
             self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
             (version,) = self._base.execute("PRAGMA user_version").fetchone()
-            self.fresh = version == 0
-            if self.fresh:
+            if version == 0:
                 with self._transaction():
                     for statement in _SCHEMA.split(";\n"):
                         self._base.execute(statement)
+                    self._restore(known())
                     self._base.execute(f"PRAGMA user_version = {VERSION}")
             self._base.execute("SELECT 1 FROM runs LIMIT 1")
         except sqlite3.DatabaseError as error:
@@ -195,6 +201,11 @@ class State:
         with self._lock:
             return self._base.execute("SELECT 1 FROM nodes WHERE observer = ?", (observer,)).fetchone() is not None
 
+    def silent_count(self, since: int) -> int:
+        """Of how many nodes nothing was taken since a time, in nanoseconds since the Unix epoch."""
+        with self._lock:
+            return int(self._base.execute("SELECT count(*) FROM nodes WHERE received < ?", (since,)).fetchone()[0])
+
     def node_count(self) -> int:
         """Of how many nodes anything was taken."""
         with self._lock:
@@ -208,13 +219,27 @@ class State:
                 new = self._add_number(head.run, head.number)
                 found.append(new)
                 if new:
-                    self._base.execute(
-                        "INSERT INTO runs VALUES (?, ?, ?) "
-                        "ON CONFLICT (run) DO UPDATE SET last_end = max(last_end, excluded.last_end)",
-                        (head.run, head.observer, head.end),
-                    )
+                    self._add_run(head.run, head.observer, head.end)
                     self._base.execute(_ADD_NODE, {name: getattr(head, name) for name in Head.__slots__})
         return found
+
+    def _restore(self, rows: Iterable[WindowRow]) -> None:
+        for row in rows:
+            new = [self._add_number(row.run, number) for number in range(row.number, row.number + row.windows)]
+            if any(new):
+                self._add_run(row.run, row.observer, row.end)
+                head = Head.of_row(row)
+                self._base.execute(_ADD_NODE, {name: getattr(head, name) for name in Head.__slots__})
+                self._base.execute(
+                    "UPDATE nodes SET windows = windows + ? WHERE observer = ?", (row.windows - 1, row.observer)
+                )
+
+    def _add_run(self, run: str, observer: str, end: int) -> None:
+        self._base.execute(
+            "INSERT INTO runs VALUES (?, ?, ?) "
+            "ON CONFLICT (run) DO UPDATE SET last_end = max(last_end, excluded.last_end)",
+            (run, observer, end),
+        )
 
     def _add_number(self, run: str, number: int) -> bool:
         if self.knows(run, number):

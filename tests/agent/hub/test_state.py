@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netpol.agent.hub.report import rows_of_folder
 from netpol.agent.hub.state import Head, State
+from netpol.dataset.folder import Dataset
+from netpol.dataset.layout import HOUR, hour_of
+from netpol.dataset.window import Losses
 from netpol.errors import InputError
+from tests.agent.hub.windows import MINUTE, this_minute, window
+
+RUN = "0123456789abcdef" * 2
 
 RUNS = ("a" * 32, "b" * 32)
 NUMBERS = st.lists(st.tuples(st.sampled_from(RUNS), st.integers(0, 12)), max_size=40)
@@ -62,11 +69,9 @@ def test_counts_add_up_and_the_latest_version_stands(tmp_path: Path) -> None:
 
 def test_it_is_still_known_after_a_restart(tmp_path: Path) -> None:
     state = State(tmp_path / "state.sqlite")
-    assert state.fresh
     state.record([head(RUNS[0], 1)])
     state.close()
     state = State(tmp_path / "state.sqlite")
-    assert not state.fresh
     assert state.knows(RUNS[0], 1)
     assert state.observer_of(RUNS[0]) == "node-a"
     state.close()
@@ -96,3 +101,20 @@ def test_a_newer_state(tmp_path: Path) -> None:
     state.close()
     with pytest.raises(InputError, match="newer netpol"):
         State(path)
+
+
+def test_it_is_made_again_from_a_dataset(tmp_path: Path) -> None:
+    begin = this_minute() // HOUR * HOUR - 5 * HOUR
+    dataset = Dataset.create(tmp_path)
+    made = [window(number=number, begin=begin + number * 20 * MINUTE, connections=number) for number in (0, 1, 2, 5, 6)]
+    made.append(window(observer="node-b", run="b" * 32, number=3, begin=begin, losses=Losses(kernel=2)))
+    dataset.append(made)
+    dataset.roll_up(hour_of(begin))
+    dataset.prune(now=this_minute(), max_raw_age=0)
+    old, new = State(tmp_path / "old.sqlite"), State(tmp_path / "new.sqlite", lambda: rows_of_folder(tmp_path))
+    old.record([Head.of(each, 0) for each in made])
+    assert new.nodes() == old.nodes()
+    assert [new.knows(RUN, number) for number in range(8)] == [old.knows(RUN, number) for number in range(8)]
+    assert new.record([Head.of(each, 0) for each in made]) == [False] * len(made)
+    old.close()
+    new.close()
