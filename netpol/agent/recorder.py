@@ -132,6 +132,11 @@ class Recorder:
             if begin < len(packets):
                 yield self.close(int(packets.time[begin]))
 
+    def add(self, records: Records) -> None:
+        """Partial connections that something else than packets told of."""
+        self._pieces.append(records)
+        self._waiting += len(records)
+
     def tick(self, now: int) -> Iterator[Window]:
         """Yields the window that is over by now, if no packet showed it."""
         if now >= self._end + _GRACE or now < self._begin - self._length:  # or somebody put the clock back

@@ -22,6 +22,7 @@ from netpol.agent.sender import Sender
 from netpol.agent.spool import Spool
 from netpol.capture.live_filter import MOST_INTERFACES, live_program
 from netpol.capture.live_ring import Ring
+from netpol.errors import InputError
 from netpol.flows.limits import SECOND
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Settings:
         buffer: Bytes of the ring.
         duration: Seconds after which recording ends for good, counted from the first start; None: never.
         windows: Ends after so many; None: never.
+        conntrack: The kernel is asked which connections were open before.
         limits: Bounds of a window.
     """
 
@@ -72,6 +74,7 @@ class Settings:
     buffer: int = 16 << 20
     duration: float | None = None
     windows: int | None = None
+    conntrack: bool = False
     limits: Limits | None = None
 
 
@@ -138,6 +141,9 @@ class Agent:
         with Ring(self._program(interfaces), settings.buffer) as ring:
             recorder = Recorder(observer, int(settings.window * SECOND), time.time_ns(), settings.limits)
             recorder.given_up = self._spool.losses()
+            recorder.interfaces = len(interfaces.indices)
+            if settings.conntrack:
+                self._ask_the_kernel(recorder)
             self._spool.state.recording = True
             self._spool.keep_state()
             sign_of_life(self._spool.folder)
@@ -149,6 +155,17 @@ class Agent:
             self._spool.state.recording = False
             self._keep([recorder.close(time.time_ns(), last=True)], recorder)
         interfaces.close()
+
+    def _ask_the_kernel(self, recorder: Recorder) -> None:
+        from netpol.agent.conntrack import open_before  # noqa: PLC0415 - most agents do not ask
+
+        try:
+            records = open_before(time.time_ns())
+        except InputError as error:
+            self._log(f"{error}; goes on without")
+        else:
+            self._log(f"{len(records):,} connections were open before")
+            recorder.add(records)
 
     def _program(self, interfaces: Interfaces) -> tuple[Instruction, ...]:
         few = not interfaces.all_of_them and len(interfaces.indices) <= MOST_INTERFACES

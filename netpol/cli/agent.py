@@ -73,6 +73,14 @@ def agent(
             "0: none, 1: all.",
         ),
     ] = 256,
+    conntrack: Annotated[
+        bool,
+        typer.Option(
+            "--conntrack",
+            help="At the start, ask the kernel which TCP connections are open, and who opened them. That takes "
+            "NET_ADMIN, too, or /proc/net/nf_conntrack.",
+        ),
+    ] = False,
     buffer: Annotated[
         str, typer.Option("--buffer", metavar="SIZE", help="Memory for packets that wait to be read.")
     ] = "16Mi",
@@ -111,6 +119,7 @@ def agent(
         buffer=size(buffer, "--buffer"),
         duration=None if duration is None else seconds(duration, "--duration"),
         windows=1 if once else None,
+        conntrack=conntrack,
     )
     running = Agent(settings, lambda line: note(f"agent: {line}"))
     for number in (signal.SIGTERM, signal.SIGINT):

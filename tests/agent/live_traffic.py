@@ -141,10 +141,25 @@ with socket.create_connection((sys.argv[1], 8000), timeout=5) as s:
 """
 
 HOLD = r"""
-import socket, sys
+import socket, sys, threading
 held = [socket.create_connection((address, 8002), timeout=5) for address in sys.argv[1:]]
 print("held", flush=True)
-sys.stdin.read()
+threading.Event().wait()
+"""
+
+HOLD_TALKED = r"""
+import socket, sys, threading
+held = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+held.sendall(b"x")
+held.recv(1)
+print("held", flush=True)
+threading.Event().wait()
+"""
+
+TRACKED = r"""
+from netpol.agent.conntrack import from_table, over_netlink
+for way in (over_netlink, from_table):
+    print(sorted(way()))
 """
 
 STREAM = r"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from netpol.capture.packets import Tally
 from netpol.capture.read import read_packets
 from netpol.flows.assemble import assemble
+from netpol.model.flow import TCP
 from tests.agent import live_traffic as traffic
 from tests.agent.live_world import (
     CLIENT,
@@ -108,6 +110,29 @@ def test_a_connection_that_was_open_before_is_found_by_the_sample(world: World, 
     assert agent.two_way
     assert full.two_way
     assert agent.packets < full.packets / 4
+
+
+def test_the_kernel_tells_of_connections_that_were_open_before(world: World, tmp_path: Path) -> None:
+    """Who opened them and which server answers behind the Service, though no packet is ever seen."""
+    with (
+        world.serving("server", traffic.SERVERS, SERVER, "-"),
+        world.serving("client", traffic.HOLD_TALKED, VIRTUAL, "80"),
+    ):
+        recording = Recording(world, tmp_path, "--sample", "0", "--conntrack")
+        recording.stop()
+        dropped = ("setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all")
+        words = f"-m netpol agent --spool {tmp_path / 'other'} --node-name node-a --conntrack --once --window 1s"
+        poorer = world.start("node", *dropped, sys.executable, *words.split())
+        _, errors = poorer.communicate(timeout=60)
+        there = world.python("node", traffic.TRACKED)
+        listed = run(*f"ip netns exec {world.name('node')} conntrack -L -p tcp --state ESTABLISHED".split())
+    flows = [flow for flow in assemble(window.records for window in recording.windows()) if flow.protocol == TCP]
+    assert rows(flows) == {(CLIENT, SERVER, "TCP", 8000, "midstream", "tracked", 1)}
+    assert all(flow.two_way for flow in flows)
+    netlink, table = there.splitlines()
+    assert netlink == table
+    assert "1 connections were open before" in errors  # with NET_RAW alone, out of /proc
+    assert netlink.count("End(") == 2 * listed.count("ASSURED") == 2
 
 
 def test_a_connection_over_several_windows_is_one(world: World, tmp_path: Path) -> None:
