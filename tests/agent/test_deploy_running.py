@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netpol.cli.amounts import size
 from tests.agent.deploy_pods import Container, kubeconfig, require_containers, running, traffic
 from tests.agent.manifests import Manifest, deployed, one, path_of
 from tests.cluster.control_plane import free_port
@@ -105,6 +106,10 @@ def test_an_agent_and_a_hub_as_deployed_find_and_trust_each_other(
             status = agent.status()
             assert (int(status["CapBnd"], 16), int(status["CapEff"], 16)) == (NET_RAW, NET_RAW)
             assert (status["NoNewPrivs"], status["Uid"].split()[1]) == ("1", "0")
+            for container, controller in ((hub, "Deployment"), (agent, "DaemonSet")):
+                peak, unit = container.status()["VmHWM"].split()
+                assert unit == "kB"
+                assert int(peak) << 10 < memory(one(manifests, controller)) // 2  # idle, at that
             # Whoever is not meant to read or send may not, and each token is good for its own purpose only.
             for wrong in (
                 "",
@@ -114,6 +119,12 @@ def test_an_agent_and_a_hub_as_deployed_find_and_trust_each_other(
                 assert get(f"{url}/v1/status", authority, wrong)[0] in {401, 403}
         history = volumes["data"] / "cluster"
         until(lambda: any(history.rglob("*")) if history.exists() else False, hub)
+
+
+def memory(controller: Manifest) -> int:
+    """The limit of a controller's container in bytes."""
+    (container,) = controller["spec"]["template"]["spec"]["containers"]
+    return size(container["resources"]["limits"]["memory"], "limits.memory")
 
 
 def records(answer: tuple[int, Any]) -> dict[str, int]:
