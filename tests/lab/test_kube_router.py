@@ -10,7 +10,7 @@ from shoplab.enforce import read_policies
 from shoplab.network import Lab
 from shoplab.scenario import Scenario, standing_pods
 
-from tests.cluster.control_plane import control_plane
+from tests.cluster.control_plane import control_plane, find
 from tests.lab.attempts import Tries, never_made
 from tests.lab.conftest import cannot_build, facts
 from tests.lab.kube_router import KubeRouters, kube_router
@@ -28,6 +28,7 @@ def test_the_shop_works_and_nothing_that_was_never_made_does(shipped: Shop, lear
     why_not = cannot_build() or ("" if shutil.which("ipset") else "not installed: ipset")
     if why_not:
         pytest.skip(why_not)
+    find("kube-apiserver", "NETPOL_TEST_APISERVER")  # before minutes are spent on what is of no use without it
     program, policies = kube_router(tmp_path), read_policies(learned)
     with Lab() as lab:
         lab.build(standing_pods())

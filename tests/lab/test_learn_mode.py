@@ -47,7 +47,7 @@ class Run:
         folder: `by-hub`, `by-folder` and `by-captures`, what netpol learned each way; `hub`, what the hub kept.
         truth: What the drivers wrote down.
         flows: What the hub's folder holds, as `netpol flows -o json` tells it.
-        status: What the hub said of its nodes at the end.
+        status: What `netpol status` said of the nodes at the end.
         capabilities: Of each process, by its node or `hub`.
         without_policies: What became of the connections that nobody had made, tried once the recorders had gone.
     """
@@ -82,7 +82,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
                     Recording(lab, result.folder / "captures", standing_pods()), agents, _looked_at(result, agents, hub)
                 )
                 result.truth = scenario.ledger.rows()
-                result.status = hub.ask("/v1/status")
+                told = _netpol(lab, hub, "status", f"hub://{HUB}", "-o", "json", "--fail-on", "drops")
+                result.status = json.loads(told)
                 _netpol(lab, hub, "learn", f"hub://{HUB}", "-d", str(result.folder / "by-hub"))
             kubeconfig = f"--kubeconfig={server.kubeconfig('admin')}"
             _netpol(lab, hub, "snapshot", kubeconfig, "-o", str(result.folder / "cluster.json"))
@@ -96,8 +97,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ["learn", str(result.folder / "captures"), *cluster, "-d", str(result.folder / "by-captures")],
     ):
         subprocess.run([*netpol, *words], check=True, capture_output=True)
-    told = subprocess.run([*netpol, "flows", str(result.folder / "hub"), "-o", "json"], check=True, capture_output=True)
-    result.flows = [json.loads(line) for line in told.stdout.splitlines()]
+    flows = subprocess.run(
+        [*netpol, "flows", str(result.folder / "hub"), "-o", "json"], check=True, capture_output=True
+    )
+    result.flows = [json.loads(line) for line in flows.stdout.splitlines()]
     return result
 
 
