@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netpol.cli.observe import Cluster, Reading
+    from netpol.egress.naming import Naming
     from netpol.model.tiers import Policy
     from netpol.view.flow_graph import FlowGraph
     from netpol.view.narrow import Wanted
@@ -112,6 +113,7 @@ def graph(
     )
     from netpol.cli.policies import read_policy_set
     from netpol.model.selector_text import parse_selector
+    from netpol.names.table import Names
     from netpol.view import page
     from netpol.view.flow_graph import State
     from netpol.view.narrow import Wanted, narrowed
@@ -130,8 +132,9 @@ def graph(
     before = read_policy_set(old) if old else None
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
     warn_of_unknown_namespaces(wanted.namespaces, known)
-    reading = read(captures, known)
-    whole = flow_graph(reading, known, named, before)
+    names = Names()
+    reading = read(captures, known, names=names)
+    whole = flow_graph(reading, known, named, before, names)
     if whole.unused_dropped:
         warn(f"{whole.unused_dropped:,} more edges are allowed and unused, and are not shown")
     _print(narrowed(whole, wanted), output, wanted, everything=bool(state))
@@ -139,7 +142,11 @@ def graph(
 
 
 def flow_graph(
-    reading: Reading, cluster: Cluster, policies: Sequence[Policy] | None, old: Sequence[Policy] | None
+    reading: Reading,
+    cluster: Cluster,
+    policies: Sequence[Policy] | None,
+    old: Sequence[Policy] | None,
+    names: Naming,
 ) -> FlowGraph:
     """The graph of what was read, judged by these policies, or by those that it teaches where there are none."""
     from netpol.graph.admit import admit
@@ -149,6 +156,7 @@ def flow_graph(
     from netpol.policy.generate import generate
     from netpol.view.assemble import Judging, assemble
     from netpol.view.gather import Gatherer
+    from netpol.view.outside_names import outside_names
     from netpol.view.time_bins import window_of
 
     inventory = cluster.inventory
@@ -158,9 +166,12 @@ def flow_graph(
     flows = reading.resolved(cluster)
     admission = admit(flows, inventory, selectable=selectors.selectable, watch=gatherer.watch)
     if policies is not None:
-        return assemble(gatherer, admission, inventory, Judging(policies=policies, by="given", old=old))
-    learned = generate(LabelGraph.of(admission, inventory), inventory, selectors).policies
-    return assemble(gatherer, admission, inventory, Judging(policies=learned, by="learned", old=old))
+        judging = Judging(policies=policies, by="given", old=old)
+    else:
+        learned = generate(LabelGraph.of(admission, inventory), inventory, selectors).policies
+        judging = Judging(policies=learned, by="learned", old=old)
+    called = outside_names(admission.observations, names, inventory)
+    return assemble(gatherer, admission, inventory, judging, called)
 
 
 def _print(graph: FlowGraph, output: Format, wanted: Wanted, *, everything: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from netpol.errors import UsageError
 from netpol.view.assemble import Judging, assemble
+from netpol.view.outside_names import outside_names
 from netpol.view.page import page_pieces
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ def page_of_learned(result: Learned, change: Change) -> str:
     material = result.material
     if material.gatherer is None:
         return ""
+    inventory, observations = material.cluster.inventory, material.admission.observations
+    names = outside_names(observations, material.names, inventory) if material.names else None
     judging = Judging(policies=change.new, by="learned", old=change.old or None)
     try:
-        return "".join(
-            page_pieces(assemble(material.gatherer, material.admission, material.cluster.inventory, judging))
-        )
+        graph = assemble(material.gatherer, material.admission, inventory, judging, names)
+        return "".join(page_pieces(graph))
     except UsageError as error:
         note(f"graph.html is not written: {error}")
         return ""

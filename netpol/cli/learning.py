@@ -180,6 +180,7 @@ def learned(wish: Wish) -> Learned:
             today=today if found else None,
             comparison=laid.comparison if laid else None,
             gatherer=gatherer,
+            names=names,
         ),
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netpol.graph.admit import Admission
     from netpol.model.policy import NetworkPolicy
     from netpol.model.tiers import Policy
+    from netpol.names.table import Names
     from netpol.policy.existing import Comparison, Existing
     from netpol.policy.generate_statements import Statement
     from netpol.policy.merge import Merged
@@ -37,6 +38,7 @@ class Material:
         today: None where existing policies were not looked at.
         comparison: None in the same case.
         gatherer: What was seen, for the graph; None where no folder is written.
+        names: What the captures say about names; None where nobody asked.
     """
 
     reading: Reading
@@ -48,6 +50,7 @@ class Material:
     today: Existing | None = None
     comparison: Comparison | None = None
     gatherer: Gatherer | None = None
+    names: Names | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

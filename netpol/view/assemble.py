@@ -13,7 +13,7 @@ from netpol.view.edges_seen import edges_of
 from netpol.view.edges_unused import Used, edge_of, unused_key, unused_of
 from netpol.view.flow_graph import FlowGraph, edge_key
 from netpol.view.gather import node_id
-from netpol.view.nodes import nodes_for, unseen_workloads
+from netpol.view.nodes import Behind, nodes_for, unseen_workloads
 from netpol.view.outside import grouped
 from netpol.view.unused import allowed
 
@@ -45,7 +45,13 @@ class Judging:
     old: Sequence[Policy] | None = None
 
 
-def assemble(gatherer: Gatherer, admission: Admission, inventory: Inventory, judging: Judging) -> FlowGraph:
+def assemble(
+    gatherer: Gatherer,
+    admission: Admission,
+    inventory: Inventory,
+    judging: Judging,
+    names: Mapping[str, tuple[str, ...]] | None = None,
+) -> FlowGraph:
     """The whole graph.
 
     Args:
@@ -53,6 +59,7 @@ def assemble(gatherer: Gatherer, admission: Admission, inventory: Inventory, jud
         admission: What `admit` gave back.
         inventory: The cluster.
         judging: Its policies judge every edge.
+        names: What addresses outside are called (`netpol.view.outside_names`).
     """
     policies, old = tuple(judging.policies), judging.old
     evaluator = Evaluator(policies, inventory)
@@ -63,8 +70,8 @@ def assemble(gatherer: Gatherer, admission: Admission, inventory: Inventory, jud
         evaluator,
         None if old is None else Side(policies=tuple(old), inventory=inventory),
     )
-    names = {address: node_id(NodeEnd(node.name, address)) for node in inventory.nodes for address in node.addresses}
-    unused = sorted(unused_of(pairs, Used(admission.observations), names), key=unused_key)
+    machines = {address: node_id(NodeEnd(node.name, address)) for node in inventory.nodes for address in node.addresses}
+    unused = sorted(unused_of(pairs, Used(admission.observations), machines), key=unused_key)
     kept = [edge_of(item, evaluator) for item in unused[:MOST_UNUSED]]
     edges = sorted([*edges_of(seen), *kept], key=edge_key)
     behind = {name: tuple(map(str, group)) for name, group in outside.items()}
@@ -72,7 +79,7 @@ def assemble(gatherer: Gatherer, admission: Admission, inventory: Inventory, jud
     return FlowGraph(
         judged_by=judging.by,
         compared=old is not None,
-        nodes=nodes_for(edges, _pods(seen), behind, inventory, evaluator),
+        nodes=nodes_for(edges, _pods(seen), Behind(behind, names or {}), inventory, evaluator),
         edges=tuple(edges),
         time=gatherer.time,
         window=gatherer.window,

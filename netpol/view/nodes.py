@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netpol.policy.classes_pods import present_pods
 from netpol.view.flow_graph import FlowEdge, FlowNode
 from netpol.view.gather import OTHERS
+from netpol.view.outside_names import KEPT_NAMES
 from netpol.view.roles import roles_for
 from netpol.view.sightings import nodes_of, replicas
 
@@ -28,10 +29,22 @@ OUTSIDE = "external "
 KINDS = {"node": "Node", "service": "Service", "external": "External", "unknown": "Unknown", "ambiguous": "Ambiguous"}
 
 
+class Behind(NamedTuple):
+    """What nodes that are no workload stand for.
+
+    Attributes:
+        addresses: Of each such node, by its id.
+        names: What addresses are called.
+    """
+
+    addresses: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, tuple[str, ...]]
+
+
 def nodes_for(
     edges: Collection[FlowEdge],
     seen: Mapping[str, dict[str, Pod]],
-    addresses: Mapping[str, tuple[str, ...]],
+    behind: Behind,
     inventory: Inventory,
     evaluator: Evaluator,
 ) -> tuple[FlowNode, ...]:
@@ -40,7 +53,7 @@ def nodes_for(
     Args:
         edges: All edges.
         seen: Of each workload, the pods that were seen, by uid.
-        addresses: Of each other node, its addresses.
+        behind: What is known of each other node.
         inventory: Says what there is.
         evaluator: Says which policies select whom.
     """
@@ -54,7 +67,7 @@ def nodes_for(
         if name in pods:
             node = _workload(name, seen.get(name, {}).values(), present.get(name, ()), evaluator)
         else:
-            node = _other(name, addresses.get(name, ()))
+            node = _other(name, behind)
         found.append(replace(node, roles=roles.get(name, ())))
     return tuple(sorted(found, key=node_key))
 
@@ -93,7 +106,8 @@ def _workload(name: str, seen: Collection[Pod], present: Collection[Pod], evalua
     )
 
 
-def _other(name: str, addresses: tuple[str, ...]) -> FlowNode:
+def _other(name: str, known: Behind) -> FlowNode:
+    addresses = known.addresses.get(name, ())
     external = name.startswith(OUTSIDE)
     word, _, rest = name.partition("/")
     namespace, _, short = rest.rpartition("/") if word == "service" else ("", "", rest)
@@ -106,4 +120,5 @@ def _other(name: str, addresses: tuple[str, ...]) -> FlowNode:
         namespace=namespace,
         addresses=behind[:KEPT_ADDRESSES],
         address_count=len(behind),
+        names=tuple(sorted({called for one in behind for called in known.names.get(one, ())})[:KEPT_NAMES]),
     )

@@ -134,6 +134,12 @@ def test_every_format_has_the_shop(netpol: Netpol, shop: Path, sample: Path, out
     assert netpol(*arguments).out == answer.out
 
 
+def test_what_lies_outside_is_called_by_its_name(graph: dict[str, Any]) -> None:
+    called = {node["id"]: node["names"] for node in graph["nodes"] if node["names"]}
+    # The shop's report asks DNS for its partner, and says the name again in the handshake.
+    assert called == {"external 198.51.100.20": ["api.partner.example"]}
+
+
 @pytest.mark.usefixtures("page_is_built")
 def test_html_is_a_page_that_holds_what_json_says(
     netpol: Netpol, graph: dict[str, Any], shop: Path, sample: Path
