@@ -144,7 +144,7 @@ class _Recorded:
         known = cluster_of(ClusterChoice(paths=paths, context=self.context, kubeconfig=self.kubeconfig))
         names, traffic = Names(), TrafficCount(known.timeline)
         reading = read(self.captures, known, names=names, tap=traffic.through, quiet=again)
-        graph = flow_graph(reading, known, self.judge, self.before)
+        graph = flow_graph(reading, known, self.judge, self.before, names)
         counted = traffic.result()
         more = {
             "traffic": counted.to_json() if counted else None,

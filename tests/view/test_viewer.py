@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ import pytest
 
 from netpol.model.flow import UDP, Direction, Outcome
 from netpol.view.as_json import json_pieces
+from netpol.view.flow_graph import State
 from tests.graph.world import flow, inventory, pod
-from tests.view.browser import Viewer
+from tests.view.browser import CY, Viewer
 from tests.view.drawn import graph_of
 
 if TYPE_CHECKING:
@@ -341,3 +343,23 @@ def test_an_empty_graph_is_a_page_too(viewer: Tab) -> None:
     page.show(graph_of([], inventory([])))
     assert page.rows() == 0
     assert "nothing was seen" in page.page.locator("#details-pane").inner_text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_states_are_told_apart_by_colour_and_without_it(viewer: Tab, theme: str) -> None:
+    (first, *_) = (edge for edge in shop().edges if edge.sighting)
+    page = viewer(color_scheme=theme)
+    page.show(replace(shop(), edges=tuple(replace(first, state=state) for state in State)))
+    page.page.get_by_label("no policy speaks of it").check()
+    drawn = page.page.evaluate(
+        f"{CY}.edges().map(one => [one.style('line-color'), one.style('line-style') + one.style('line-dash-pattern'),"
+        " one.style('width')])"
+    )
+    assert len(drawn) == len(State)
+    assert len({colour for colour, _, _ in drawn}) == len(State)
+    assert len({(dashes, width) for _, dashes, width in drawn}) == len(State)
+    # The swatches of the legend are the same lines.
+    swatches = page.page.evaluate(
+        "[...document.querySelectorAll('#legend line')].map(one => getComputedStyle(one).stroke)"
+    )
+    assert {re.sub(r"\s", "", colour) for colour in swatches} == {re.sub(r"\s", "", colour) for colour, _, _ in drawn}

@@ -9,6 +9,7 @@ import { shapeOfGroup, type Line, type Picture, type Shape } from "./picture";
 
 const MOST_LABELS = 60;
 const MOST_CURVES = 1500;
+const [READABLE, CLOSEST] = [0.5, 1.4];
 
 export interface Pointed {
   shape(shape: Shape): void;
@@ -95,12 +96,14 @@ export class Canvas {
     });
   }
 
-  fit(): void {
+  /** Brings everything into view, or these shapes and lines. */
+  fit(ids?: ReadonlySet<string>): void {
+    const wanted = ids ? this.cy.elements().filter((element) => ids.has(element.id())) : this.cy.elements();
     this.cy.resize();
-    this.cy.fit(undefined, 28);
-    if (this.cy.zoom() > 1.4) {
-      this.cy.zoom(1.4);
-      this.cy.center();
+    this.cy.fit(wanted, 28);
+    if (this.cy.zoom() > CLOSEST) {
+      this.cy.zoom(CLOSEST);
+      this.cy.center(wanted);
     }
   }
 
@@ -109,11 +112,14 @@ export class Canvas {
     this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: middle });
   }
 
-  /** Brings one element into view without more zooming than is needed to read it. */
+  /** Brings one element into view, and close enough to be read. */
   reveal(id: string): void {
     const element = this.cy.getElementById(id);
     if (element.empty()) return;
-    if (this.cy.zoom() < 0.7) this.cy.zoom(0.9);
+    const [view, box] = [this.cy.extent(), element.boundingBox()];
+    const seen = box.x1 >= view.x1 && box.x2 <= view.x2 && box.y1 >= view.y1 && box.y2 <= view.y2;
+    if (seen && this.cy.zoom() > READABLE) return;
+    if (this.cy.zoom() <= READABLE) this.cy.zoom(READABLE * 1.4);
     this.cy.center(element);
   }
 

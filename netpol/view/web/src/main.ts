@@ -67,7 +67,6 @@ class Page {
     addEventListener("hashchange", () => this.follow());
     new ResizeObserver(() => this.canvas.cy.resize()).observe(graph);
     this.begin();
-    this.canvas.fit();
   }
 
   /** Shows another graph; what was chosen stays where the graph still has it. */
@@ -115,7 +114,10 @@ class Page {
     const asked = choice.question !== before.question && choice.question !== null;
     const selected = choice.node !== before.node || choice.group !== before.group || choice.edges !== before.edges;
     if ((asked || selected) && !this.panes.narrow) this.panes.turn("details");
-    if (asked) this.panes.turn("details");
+    if (asked) {
+      this.panes.turn("details");
+      this.canvas.fit(this.emphasise());
+    }
   }
 
   /** After a change of what is shown. */
@@ -141,7 +143,9 @@ class Page {
     this.answer = choice.question ? answer(choice.question, this.edges) : null;
     const marked = new Set(choice.edges);
     for (const edge of this.answer?.edges ?? []) marked.add(edge.id);
-    for (const edge of choice.node === null ? [] : (this.model.edgesOf.get(choice.node) ?? [])) marked.add(edge.id);
+    // An answer takes the place of everything else that a node has to do with.
+    const node = choice.question === null ? choice.node : null;
+    for (const edge of node === null ? [] : (this.model.edgesOf.get(node) ?? [])) marked.add(edge.id);
     this.table.mark(marked, reveal);
     const panel = choice.question && this.answer ? answerPanel(choice.question, this.answer, this.model, this.store) : [];
     part("details-pane").replaceChildren(...panel, ...details(this.model, this.store, this.edges), this.foot());
@@ -151,7 +155,8 @@ class Page {
     if (location.hash.replace(/^#/, "") !== hash) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   }
 
-  private emphasise(): void {
+  /** Lets what is chosen or found stand out; gives the ids of what does. */
+  private emphasise(): ReadonlySet<string> {
     const { choice } = this.store;
     const chosen = new Set<string>();
     const near = new Set<string>();
@@ -167,7 +172,7 @@ class Page {
     if (choice.question) chosen.add(shape(choice.question.node));
     for (const line of this.picture.lines) {
       const hit = line.edges.some((edge) => choice.edges.has(edge.id));
-      const touched = choice.node !== null && line.edges.some((edge) => edge.source === choice.node || edge.destination === choice.node);
+      const touched = choice.question === null && choice.node !== null && line.edges.some((edge) => edge.source === choice.node || edge.destination === choice.node);
       if (hit) chosen.add(line.id);
       if (hit || touched || line.edges.some((edge) => marked.has(edge))) {
         near.add(line.id).add(line.source).add(line.target);
@@ -176,6 +181,7 @@ class Page {
     const dim = choice.edges.size > 0 || choice.node !== null || choice.question !== null || this.found.length > 0;
     const emphasis: Emphasis = { chosen, near, dim };
     this.canvas.emphasise(emphasis);
+    return new Set([...chosen, ...near]);
   }
 
   /** A closed box opens where it is pointed at; everything else is selected. */
@@ -189,6 +195,7 @@ class Page {
     const group = this.model.groupOf.get(node.id);
     const open = new Set(this.store.choice.open);
     if (group) open.add(group.id);
+    this.found = [];
     this.store.set({ ...NOTHING_CHOSEN, node: node.id, open });
     this.canvas.reveal(shapeOfNode(node.id));
     this.say(this.model.title(node.id));
