@@ -61,7 +61,6 @@ def fetch(word: str, context: str | None = None, kubeconfig: Path | None = None)
         # Known before it is filled: what ends in the middle is removed, too.
         folder, history = root / "dataset", root / "cluster.json"
         _FETCHED[word] = Fetched(folder, None, root)
-        atexit.register(release)
         try:
             folder.mkdir()
             with _progress() as tell:
@@ -79,6 +78,9 @@ def release() -> None:
     for fetched in _FETCHED.values():
         shutil.rmtree(fetched.root, ignore_errors=True)
     _FETCHED.clear()
+
+
+atexit.register(release)
 
 
 def asked(word: str, context: str | None = None, kubeconfig: Path | None = None) -> tuple[HubPlace, Hub]:

@@ -47,8 +47,8 @@ def program(words: Sequence[str] = ()) -> typer.Typer:
     app = typer.Typer(
         name="netpol",
         help="Learn least-privilege Kubernetes NetworkPolicies from the traffic that workloads really exchange.",
-        epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a flow log, a dataset, a folder of them, or - for "
-        "standard input.",
+        epilog="A CAPTURE is a pcap or pcapng file (also .gz, .zst), a flow log, a dataset, a folder of them, "
+        "a hub (hub://...), or - for standard input.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",  # paragraphs flow; nothing in the help is markup

@@ -15,7 +15,7 @@ Captures = Annotated[
     typer.Argument(
         metavar="CAPTURE...",
         help="pcap or pcapng files (also .gz, .zst), flow logs (Hubble, Calico, Zeek, conntrack, AWS, GKE), datasets, "
-        "folders of them, or - for standard input.",
+        "folders of them, hub://... for a hub, or - for standard input.",
         show_default=False,
     ),
 ]

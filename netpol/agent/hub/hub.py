@@ -81,7 +81,15 @@ def run(settings: Settings, log: Log) -> None:
         InputError: A file cannot be used.
     """
     with ExitStack() as held:
-        _Hub(settings, log, held).run()
+        try:
+            hub = _Hub(settings, log, held)
+        except OSError as error:
+            raise UsageError(
+                f"cannot be used: {error.strerror}",
+                where=(str(error.filename or settings.folder),),
+                remedy="Give a folder that this process may write, on a disk with room",
+            ) from None
+        hub.run()
 
 
 class _Hub:
@@ -93,12 +101,7 @@ class _Hub:
         self._tokens = TokenFile(settings.token_file) if settings.token_file else None
         self._certificate = Certificate(*settings.certificate) if settings.certificate else None
         folder = settings.folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"cannot be made: {error.strerror}", where=(str(folder),), remedy="Give a folder that can be written"
-            ) from None
+        folder.mkdir(parents=True, exist_ok=True)
         held.callback(FolderLock(folder).release)
         self._listening = held.enter_context(listener(settings.host, settings.port))
         # Where somebody moved a damaged state aside, the dataset tells what is not to be taken again.

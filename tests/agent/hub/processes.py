@@ -43,6 +43,7 @@ class Hub:
     """A running hub."""
 
     process: subprocess.Popen[str]
+    folder: Path
     url: str
     authority: Path | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -121,7 +122,7 @@ def hub(folder: Path, *words: str, tokens: str = TOKENS, authority: Path | None 
     process = subprocess.Popen(
         [*command, *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )
-    found = Hub(process, "", authority)
+    found = Hub(process, folder, "", authority)
     addresses: queue.Queue[str] = queue.Queue()
     reader = threading.Thread(target=_read, args=(process, found.lines, addresses))
     reader.start()

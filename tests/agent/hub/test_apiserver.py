@@ -164,6 +164,9 @@ def test_a_hub_behind_the_api_server_brings_its_own_history(cluster: Cluster, hu
     ends = {(each["source"], each["destination"]) for each in map(json.loads, found.stdout.splitlines())}
     # 10.0.1.0 is the agent's pod, as the hub saw it in the cluster; nobody was asked anything but the hub.
     assert {source for source, _ in ends} == {"netpol/agent-1[Pod]"}
+    # The hub's folder reads the same: its history lies in it.
+    folder = str(hub.folder)
+    assert run(cluster, "guest", "flows", folder, "-o", "json").stdout == found.stdout
     status = json.loads(run(cluster, "admin", "status", "-o", "json").stdout)
     assert {node["node"] for node in status["nodes"]} >= {"w1"}
     assert status["cluster"]["synced"] is True

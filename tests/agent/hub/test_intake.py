@@ -215,6 +215,12 @@ def test_one_hub_a_folder(tmp_path: Path) -> None:
         second = subprocess.run([*command, "--listen", "127.0.0.1:0"], capture_output=True, text=True, check=False)
         assert second.returncode == 2
         assert f"another hub keeps this folder: 'process {hub.process.pid} on" in second.stderr
+        # And a folder that nobody can use is said so.
+        command[command.index("-d") + 1] = "/proc/nowhere"
+        third = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert third.returncode == 2
+        assert "/proc/nowhere" in third.stderr
+        assert "Traceback" not in third.stderr
         hub.stop(9)
     # What is killed lets go of it.
     with processes.hub(tmp_path / "data"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
 import threading
 from ipaddress import ip_address
@@ -60,6 +61,8 @@ def test_a_new_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
     with processes.hub(tmp_path / "data", *words, authority=chain) as hub:
         assert hub.url.startswith("https://")
         hub.url = f"https://localhost:{hub.url.rpartition(':')[2]}"
+        port = int(hub.url.rpartition(":")[2])
+        silent = socket.create_connection(("localhost", port), timeout=30)
         kept = hub.connect()
         assert processes.ask(kept, "GET", "/healthz").status == 200
         new_chain, new_key = certificate(tmp_path / "new", "rotated")
@@ -75,6 +78,9 @@ def test_a_new_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
         assert hub.send(*body()).status == 200
         assert processes.ask(kept, "GET", "/healthz").status == 200
         kept.close()
+        # Whoever never begins with TLS was let go of meanwhile.
+        assert silent.recv(1) == b""
+        silent.close()
         assert hub.stop() == 0
 
 
