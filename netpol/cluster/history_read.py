@@ -116,7 +116,7 @@ def extent_of(connection: sqlite3.Connection) -> Extent:
     began = connection.execute("SELECT began FROM past").fetchone()[0]
     contacts, missing = {}, False
     for kind, contact, absent in connection.execute("SELECT kind, contact, missing FROM watch"):
-        missing = missing or bool(absent) or contact is None
+        missing = missing or absent == 1 or contact is None
         if contact is not None:
             contacts[kind] = contact
     gaps = connection.execute("SELECT count(*) FROM gap WHERE kind = 'pods'").fetchone()[0]

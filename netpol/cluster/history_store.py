@@ -43,7 +43,7 @@ CREATE TABLE watch (
   kind TEXT PRIMARY KEY,
   version TEXT NOT NULL,    -- the resourceVersion that was reached; empty: it must be listed
   contact INTEGER,          -- until when everything is known; NULL before the first list was complete
-  missing INTEGER NOT NULL  -- 1 where it cannot be known: no right to list it
+  missing INTEGER NOT NULL  -- 1 where it cannot be known: no right to list it; 2 where there are none: it is not served
 );
 CREATE TABLE gap (kind TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL);
 CREATE TABLE past (began INTEGER NOT NULL, dropped INTEGER NOT NULL);

@@ -132,6 +132,7 @@ class Writer:
             ).fetchall():
                 self._end(kind, uid, now, None)
             self._reach(kind, "", now)
+            self._connection.execute("UPDATE watch SET missing = 2 WHERE kind = ?", (kind.resource,))
 
     def prune(self, before: int, most: int) -> int:
         """Drops what ended before a time, and the oldest ends where there are more rows than `most`.
@@ -231,7 +232,7 @@ class Writer:
 
     def _watch(self, kind: Kind) -> tuple[str, int | None] | None:
         row: tuple[str, int | None] | None = self._connection.execute(
-            "SELECT version, contact FROM watch WHERE kind = ?", (kind.resource,)
+            "SELECT version, iif(missing = 2, NULL, contact) FROM watch WHERE kind = ?", (kind.resource,)
         ).fetchone()
         return row
 

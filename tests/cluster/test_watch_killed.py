@@ -18,13 +18,13 @@ from tests.cluster.control_plane import MERGE, Cluster
 from tests.cluster.watching import watched
 
 CHILD = """
-import sys, threading
+import os, sys, threading
 from pathlib import Path
 from netpol.cluster.access import connect
 from netpol.cluster.history import History
 from netpol.cluster.watch import Watcher
 history = History.open(Path(sys.argv[2]))
-tell = lambda status: print(status.resource, status.state, flush=True)
+tell = lambda status: os.write(1, f"{status.resource} {status.state}\\n".encode())  # one write a line: many threads
 Watcher(connect(None, Path(sys.argv[1])), history, threading.Event(), tell).run()
 """
 PODS, KILLS = 120, 6
