@@ -191,6 +191,8 @@ def judged(evidence: Evidence, texts: Texts, beyond: Iterable[str] = ()) -> Foun
         texts: The names.
         beyond: Remarks that hold where a name is not certain, beside those of the greetings.
     """
+    if not evidence.leases and not evidence.voices:
+        return Found(remarks=tuple(sorted([*evidence.remarks(), *beyond])))
     led = _Led.of(evidence.leases, evidence.voices, texts)
     grades = _grades_of_greetings(evidence, led)
     sharing = tuple(map(texts.name, led.told))
