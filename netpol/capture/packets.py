@@ -104,6 +104,12 @@ class Unreachables(_Columns):
         return len(self.time)
 
 
+def chosen_packets(batch: PacketBatch | Unreachables, which: NDArray[np.bool_]) -> PacketBatch | Unreachables:
+    """A batch of some of the packets of another."""
+    columns = {each.name: getattr(batch, each.name)[which] for each in fields(batch) if each.name != "family"}
+    return type(batch)(family=batch.family, **columns)
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of every record. `packets == decoded + sum(undecoded.values())` holds whenever a batch was yielded.

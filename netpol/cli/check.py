@@ -52,6 +52,8 @@ def check(
     ] = Gate.DENIED,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """Say which observed flows a policy set would deny. Exit code 1 if there are any.
 
@@ -59,6 +61,7 @@ def check(
     """
     from netpol.cli.observe import ClusterChoice, cluster_of, cluster_paths, read, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
+    from netpol.cli.times import span_of
     from netpol.model.flow import Outcome
     from netpol.policy.evaluate import Evaluator
     from netpol.policy.replay import check as judge
@@ -67,7 +70,7 @@ def check(
     refuse_shared_stdin(captures, policies, paths)
     policy_set = read_policy_set(policies)
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    reading = read(captures, known)
+    reading = read(captures, known, span=span_of(since, until))
     result = judge(reading.resolved(known), Evaluator(policy_set, known.inventory))
     if output is Format.JSON:
         json.dump(as_json(result), sys.stdout, indent=2)

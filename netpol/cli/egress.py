@@ -117,6 +117,8 @@ def egress(
     accept_threats: options.AcceptThreats = False,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """List what each workload needs outside the cluster, by name where the captures carry one.
 
@@ -137,6 +139,7 @@ def egress(
         warn_of_unmatched,
     )
     from netpol.cli.threat_account import threat_lines, threats_of
+    from netpol.cli.times import span_of
     from netpol.dialects.allowlists.values import Options
     from netpol.egress.attempts import Attempts
     from netpol.egress.needs import needs_of
@@ -159,7 +162,7 @@ def egress(
         selection = replace(selection, workloads=workloads_with(labels, known.inventory))
     names = Names()
     guard = Guard.of(threat_list or [], names)
-    reading = read(captures, known, names=guard.sink(names))
+    reading = read(captures, known, names=guard.sink(names), span=span_of(since, until))
     guard.look(reading.resolved(known))
     attempts = Attempts(selection.takes)
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)

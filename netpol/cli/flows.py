@@ -38,6 +38,8 @@ def flows(
     namespace: options.Namespaces = None,
     all_namespaces: options.AllNamespaces = False,
     selector: options.Selector = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """List who talked to whom: one row per client, server, protocol, port and outcome.
 
@@ -52,6 +54,7 @@ def flows(
         warn_of_unknown_namespaces,
         warn_of_unmatched,
     )
+    from netpol.cli.times import span_of
     from netpol.errors import UsageError
     from netpol.flows.write import write_table
 
@@ -71,7 +74,7 @@ def flows(
     if known:
         warn_of_unknown_namespaces(wanted, known)
         warn_of_unmatched(labels, known)
-    reading = read(captures, known)
+    reading = read(captures, known, span=span_of(since, until))
     if output is Format.JSON and known is None:
         write_table(reading.table, sys.stdout)
     else:

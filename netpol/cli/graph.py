@@ -95,6 +95,8 @@ def graph(
     ] = 0,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """Show who talks to whom, and what a policy set makes of it.
 
@@ -112,6 +114,7 @@ def graph(
         warn_of_unknown_namespaces,
     )
     from netpol.cli.policies import read_policy_set
+    from netpol.cli.times import span_of
     from netpol.model.selector_text import parse_selector
     from netpol.names.table import Names
     from netpol.view import page
@@ -133,7 +136,7 @@ def graph(
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
     warn_of_unknown_namespaces(wanted.namespaces, known)
     names = Names()
-    reading = read(captures, known, names=names)
+    reading = read(captures, known, names=names, span=span_of(since, until))
     whole = flow_graph(reading, known, named, before, names)
     if whole.unused_dropped:
         warn(f"{whole.unused_dropped:,} more edges are allowed and unused, and are not shown")

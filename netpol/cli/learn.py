@@ -112,6 +112,8 @@ def learn(
     ] = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """Learn the policies that admit exactly what the captures show.
 
@@ -126,6 +128,7 @@ def learn(
     from netpol.cli.observe import ClusterChoice, cluster_paths, refuse_shared_stdin, warn
     from netpol.cli.output import GRAPH, REVIEW, Leftovers, write_directory
     from netpol.cli.review_learn import change_of, review_of_learned
+    from netpol.cli.times import span_of
     from netpol.dialects.kubernetes import to_files, to_yaml
     from netpol.errors import UsageError
     from netpol.policy.generate import Directions as Isolation
@@ -150,6 +153,7 @@ def learn(
     result = learned(
         Wish(
             captures=captures,
+            span=span_of(since, until),
             cluster=ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig),
             existing=sources,
             directory=directory,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from netpol.cli.existing import ExistingRead
     from netpol.cli.observe import ClusterChoice
+    from netpol.dataset.captures import Span
     from netpol.dialects.translation import Translation
     from netpol.graph.admit import Admission
     from netpol.model.flow import Address
@@ -60,6 +61,7 @@ class Wish:
     """What the user asks for.
 
     Attributes:
+        span: The part of the time that is looked at, None for all of it.
         existing: What `--existing` names.
         directory: Where the result will go, None for stdout.
         options: Without the existing policies' part.
@@ -72,6 +74,7 @@ class Wish:
     """
 
     captures: Sequence[str]
+    span: Span | None = None
     cluster: ClusterChoice
     existing: Sequence[str]
     directory: Path | None
@@ -127,7 +130,7 @@ def learned(wish: Wish) -> Learned:
     foreign = wish.dialect is not Dialect.KUBERNETES
     names = Names() if foreign or wish.directory is not None or wish.threat_lists else None
     guard = Guard.of(wish.threat_lists, names, Sensitive(workloads_named(wish.allow_metadata, inventory)))
-    reading = read(wish.captures, known, names=guard.sink(names))
+    reading = read(wish.captures, known, names=guard.sink(names), span=wish.span)
     guard.look(reading.resolved(known))
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
+    from netpol.dataset.captures import Span
     from netpol.flows.assemble import Item
     from netpol.flows.table import FlowTable
     from netpol.model.endpoint import ResolvedFlow
@@ -156,6 +157,7 @@ def read(
     cluster: Cluster | None,
     *,
     names: NameTaker | None = None,
+    span: Span | None = None,
     tap: Callable[[Iterable[Item]], Iterator[Item]] | None = None,
     quiet: bool = False,
 ) -> Reading:
@@ -165,6 +167,7 @@ def read(
         captures: As the user named them.
         cluster: Says who owns which address, where that is known.
         names: Takes what the packets say about names; without it they are not looked at for names.
+        span: The part of the time that is wanted.
         tap: Sees everything that flows are made of, and passes it on.
         quiet: It was read before: say nothing of it again.
 
@@ -179,7 +182,7 @@ def read(
     tally = Tally()
     people = PodNames(cluster.inventory) if cluster else None
     with nullcontext(iter) if quiet else packet_progress(tally) as through:
-        items = through(read_captures(paths_of(_local(captures)), tally, names=names, people=people))
+        items = through(read_captures(paths_of(_local(captures)), tally, names=names, span=span, people=people))
         table = assemble(tap(items) if tap else items, knowledge=cluster.timeline if cluster else None)
     if not quiet:
         warn_of_losses(tally)

@@ -90,6 +90,21 @@ AcceptThreats = Annotated[
 ]
 
 
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Only what was recorded from then on: 2026-11-27T12:00:00Z, or 24h for the last day.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Only what was recorded before.", show_default=False),
+]
+
+
 def chosen_labels(text: str | None) -> LabelSelector | None:
     """The selector of `-l`, None for all pods.
 

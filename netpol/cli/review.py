@@ -57,6 +57,8 @@ def review(
     ] = Format.MD,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """Report on a change of policies: which connections differ, on what evidence, and what to check by hand.
 
@@ -72,6 +74,7 @@ def review(
     from netpol.cli.review_losses import losses
     from netpol.cli.review_markdown import markdown
     from netpol.cli.tier_notes import warn_of_missing_tiers, warn_of_names
+    from netpol.cli.times import span_of
     from netpol.review.findings import Severity
     from netpol.review.report_build import Known, report_of
     from netpol.review.report_findings import ALL_CHECKS, findings_of
@@ -90,7 +93,7 @@ def review(
     remarks: tuple[ToCheck, ...] = ()
     if captures:
         known = cluster_from(inputs.inventory)
-        reading = read(captures, known)
+        reading = read(captures, known, span=span_of(since, until))
         captured, uses = _captured(reading, known, before, after)
         exit_code = reading.exit_code
         remarks = tuple(losses(reading.tally))

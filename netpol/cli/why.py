@@ -56,6 +56,8 @@ def why(
     output: Annotated[Format, typer.Option("-o", "--output", help="How the evidence is printed.")] = Format.TEXT,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    since: options.Since = None,
+    until: options.Until = None,
 ) -> None:
     """Trace every rule of a policy to the connections that it is there for.
 
@@ -64,13 +66,14 @@ def why(
     """
     from netpol.cli.observe import ClusterChoice, cluster_of, cluster_paths, read, refuse_shared_stdin
     from netpol.cli.policies import read_policy_set
+    from netpol.cli.times import span_of
 
     wanted = Wanted.parse(policy)
     paths = cluster_paths(cluster, captures, context, kubeconfig)
     refuse_shared_stdin(captures, paths, policies or [])
     named = read_policy_set(policies) if policies else None
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    reading = read(captures, known)
+    reading = read(captures, known, span=span_of(since, until))
     found = _learned(reading, known) if named is None else _namespaced(named)
     traces = [trace for trace in _traces(wanted, found, reading, known) if wanted.includes(trace)]
     _refuse_missing(wanted, traces)

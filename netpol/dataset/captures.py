@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from netpol.capture.packets import NAMED_PLACES, PacketBatch, Unreachables
+from netpol.capture.packets import NAMED_PLACES, PacketBatch, Unreachables, chosen_packets
 from netpol.capture.read import read_inputs
 from netpol.capture.sources import find_inputs, is_capture
 from netpol.dataset.account import Account
@@ -89,7 +89,8 @@ def read_captures(
         paths: Files, folders, and `-` for standard input.
         tally: Counts what was read; complete when the iterator is exhausted.
         names: Takes what is said about names; complete when the iterator is exhausted.
-        span: Windows and rows of flows that begin outside are left out. Packets and logs cannot be chosen so.
+        span: Windows that begin outside are left out, hours that are added up and lie outside, and packets and flows
+            outside. What is said of names is taken from all packets and logs.
         people: Knows pods by their names, for flow logs that have no addresses.
 
     Raises:
@@ -100,7 +101,7 @@ def read_captures(
     others = bool(kinds.windows or kinds.tables or kinds.datasets or kinds.logs)
     streams: list[Iterator[Item]] = []
     if kinds.packets or not others:
-        streams.append(read_inputs(kinds.packets, tally, names=names, required=not others))
+        streams.append(_within(read_inputs(kinds.packets, tally, names=names, required=not others), span))
     account = Account(tally)
     datasets = [Dataset.open(root) for root in kinds.datasets]
     for at, dataset in enumerate(datasets):
@@ -118,7 +119,7 @@ def read_captures(
     if kinds.windows:
         streams.append(_windows(kinds.windows, datasets, account, names, span))
     streams += [_flows(each, tally, span) for each in kinds.tables]
-    streams += [_log(each, kind, tally, names, people) for each, kind in kinds.logs]
+    streams += [_within(_log(each, kind, tally, names, people), span) for each, kind in kinds.logs]
     if len(streams) == 1:
         yield from streams[0]
     else:
@@ -126,6 +127,22 @@ def read_captures(
             tally.size = None  # it is known of packets alone
             yield item
     account.finish()
+
+
+def _within(items: Iterator[Item], span: Span) -> Iterator[Item]:
+    """What of packets and flows lies in a part of the time."""
+    if span == Span():
+        yield from items
+        return
+    since = np.iinfo(np.int64).min if span.since is None else span.since
+    until = np.iinfo(np.int64).max if span.until is None else span.until
+    for item in items:
+        if isinstance(item, np.ndarray):
+            chosen: Item = item.compress((item["last"] >= since) & (item["first"] < until))
+        else:
+            chosen = chosen_packets(item, (item.time >= since) & (item.time < until))
+        if len(chosen):
+            yield chosen
 
 
 def _begin(item: Item) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netpol.flows.records import Records
     from netpol.names.part import NamesPart
 
-RECORDS_AT_ONCE: Final = 1 << 18
+RECORDS_AT_ONCE: Final = 1 << 17
 _WINDOWS_AT_ONCE: Final = 1 << 12
 
 Placed = tuple[WindowRow, File]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from netpol.capture.packets import PacketBatch, Tally, Unreachables
+from netpol.capture.packets import PacketBatch, Tally, Unreachables, chosen_packets
 from netpol.capture.read import read_inputs
 from netpol.dataset.layout import MINUTE
 from netpol.dataset.window import Losses, Window
@@ -22,8 +21,6 @@ from netpol.names.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from netpol.capture.sources import Input
 
@@ -88,7 +85,7 @@ class _Recorder:
         """Takes packets; yields windows that are over."""
         minute = batch.time // MINUTE
         for each in np.unique(minute).tolist():
-            part = _chosen(batch, minute == each) if minute[0] != each or minute[-1] != each else batch
+            part = chosen_packets(batch, minute == each) if minute[0] != each or minute[-1] != each else batch
             if each < 0:
                 self._refuse(part)
                 continue
@@ -140,10 +137,3 @@ class _Recorder:
         self._number += 1
         self._before = Tally(lost=tally.lost, undecoded=dict(tally.undecoded))
         return window
-
-
-def _chosen(batch: PacketBatch | Unreachables, which: NDArray[np.bool_]) -> PacketBatch | Unreachables:
-    columns: dict[str, Any] = {
-        each.name: getattr(batch, each.name)[which] for each in fields(batch) if each.name != "family"
-    }
-    return type(batch)(family=batch.family, **columns)

@@ -102,26 +102,31 @@ def folded(records: Records, knowledge: Knowledge | None) -> Records:
     to one whom it does: a node that rewrote it on its way in, and is all that the server and its policies see. Packets
     and bytes of all views are added up.
     """
-    return folded_by(records, knowledge)[0]
+    records = client_first(records, knowledge)
+    return _together(records, _labels(records, knowledge), knowledge)[0]
 
 
 def folded_by(records: Records, knowledge: Knowledge | None) -> tuple[Records, NDArray[np.intp]]:
     """The same, and which of them each of the records went into: intp[n]."""
     records = client_first(records, knowledge)
     labels = _labels(records, knowledge)
+    result, labels_of_result = _together(records, labels, knowledge)
+    place = np.empty(len(records), np.intp)
+    place[labels_of_result] = np.arange(len(result))
+    return result, place[labels]
+
+
+def _together(
+    records: Records, labels: NDArray[np.intp], knowledge: Knowledge | None
+) -> tuple[Records, NDArray[np.intp]]:
+    """One record for each label, and the label of each."""
     counts = np.bincount(labels, minlength=len(records))
     if not np.any(counts > 1):
-        place = np.empty(len(records), np.intp)
-        place[labels] = np.arange(len(records))
-        return records, place[labels]
+        return records, labels
     alone = counts[labels] == 1
     several = records.compress(~alone)
-    result = stacked([records.compress(alone), _merged(several, labels[~alone], knowledge)])
-    place = np.empty(len(records), np.intp)
-    place[labels[alone]] = np.arange(np.count_nonzero(alone))
-    merged = np.unique(labels[~alone])
-    place[merged] = np.arange(len(result) - len(merged), len(result))
-    return result, place[labels]
+    merged = _merged(several, labels[~alone], knowledge)
+    return stacked([records.compress(alone), merged]), np.concatenate([labels[alone], np.flatnonzero(counts > 1)])
 
 
 def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | None) -> Records:
