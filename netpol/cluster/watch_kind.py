@@ -42,6 +42,8 @@ STREAM_SECONDS: Final = 300
 LONGEST_WAIT: Final = 60.0
 ASK_AGAIN_SECONDS: Final = 300.0
 """Until it is tried again, at last, to list what may not be listed or is not served."""
+BELIEVE_SECONDS: Final = 120.0
+"""For so long a kind that was followed is tried as after any failure; then it is forbidden, or not served."""
 _CONNECT_SECONDS: Final = 5.0
 _FIRST_WAIT: Final = 0.5
 _FRESH: Final = 5_000_000_000
@@ -83,6 +85,7 @@ class KindWatch:
         self._failures = 0
         self._refusals = 0
         self._absences = 0
+        self._absent_since: float | None = None
 
     def run(self) -> None:
         """Follows the kind until the line is closed."""
@@ -154,6 +157,7 @@ class KindWatch:
             response = self._line.open(target, (_CONNECT_SECONDS, seconds + 30))
         try:
             self._require(response.status)
+            self._absences, self._absent_since = 0, None
             self._progress.enter("catching up" if behind else "watching")
             lines = EventLines(self._line.name, self._path)
             for chunk in self._chunks(response):
@@ -184,7 +188,7 @@ class KindWatch:
             raise self._refused(f"the watch failed: {ascii(str(last.item.get('message'))[:200])[1:-1]}")
         changes = [Change(event.item, event.type == "DELETED") for event in events if event.type != "BOOKMARK"]
         self._progress.took(len(changes), self._writer.take(self._kind, changes, last.version, behind=behind))
-        self._failures = self._refusals = self._absences = 0
+        self._failures = self._refusals = 0
         if not behind:
             self._progress.enter("watching")
 
@@ -205,13 +209,15 @@ class KindWatch:
         return ClusterError(what, where=(self._line.name, self._path), remedy="It is tried again")
 
     def _absent(self, status: int) -> None:
-        self._absences += 1
+        now = time.monotonic()
+        self._absent_since = self._absent_since if self._absent_since is not None else now
         known = self._writer.reached(self._kind)[1] is not None
         may_not = status == _FORBIDDEN
         what = f"may not list and watch {self._kind.resource}" if may_not else f"{self._kind.resource} are not served"
-        if known and self._absences < _TRIES:
+        if known and now - self._absent_since < BELIEVE_SECONDS:
             # A server that has just started may not have found its custom resources, and everybody's rights, yet.
             raise ClusterError(what, where=(self._line.name, self._path), remedy="It is tried again")
+        self._absences += 1
         if may_not or self._kind.expected:
             self._writer.miss(self._kind)
         else:

@@ -15,6 +15,7 @@ import pytest
 from netpol.cluster import watch_kind
 from netpol.cluster.access import connect
 from netpol.cluster.history import History
+from netpol.cluster.history_read import history_documents
 from netpol.cluster.kinds import KINDS, POLICY_KINDS, Kind
 from netpol.cluster.watch_kind import KindWatch
 from netpol.cluster.watch_line import Line
@@ -255,10 +256,24 @@ class TestAbsent:
 
     def test_a_server_that_has_just_started_is_not_believed_at_once(self, server: Server, run: Run) -> None:
         server.lists = [(200, a_list(pod("a")))]
-        server.watches = [(403, b""), (404, b""), (403, b""), (200, event("ADDED", pod("b", 11)))]
+        server.watches = [*[(403, b""), (404, b"")] * 5, (200, event("ADDED", pod("b", 11)))]
         one = run()
         one.wait(lambda: one.names() == {"a", "b"}, "back")
         assert "forbidden" not in {status.state for status in one.told}
+
+    def test_a_kind_that_is_not_served_any_more_is_gone(
+        self, server: Server, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch_kind, "BELIEVE_SECONDS", 0)
+        spec = {"subject": {"namespaces": {}}, "priority": 1}
+        policy = {"metadata": {"name": "p", "uid": "u", "resourceVersion": "1"}, "spec": spec}
+        server.lists = [(200, a_list(policy, kind="AdminNetworkPolicyList")), (404, b"")]
+        server.watches = [(404, b"")]
+        one = run(TIERS)
+        one.wait(lambda: one.progress.state == "not served", "gone")
+        (found,) = history_documents(one.history.path)
+        assert found.span is not None
+        assert found.span.gone
 
 
 def test_objects_that_nobody_can_read_are_left_out_and_counted(server: Server, run: Run) -> None:
