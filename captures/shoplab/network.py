@@ -102,10 +102,13 @@ class Lab:
         return done.stdout
 
     def start(
-        self, where: str, command: Sequence[str], *, stop: signal.Signals = signal.SIGTERM
+        self, where: str, command: Sequence[str], *, stop: signal.Signals = signal.SIGTERM, name: str = ""
     ) -> subprocess.Popen[str]:
-        """Start a program inside a namespace, its messages in a log file; the lab stops it with `stop` at the end."""
-        log = self.folder / f"{where}-{Path(command[0]).name}.log"
+        """Start a program inside a namespace; the lab stops it with `stop` at the end.
+
+        Its messages are in `WHERE-NAME.log` of the lab's folder, by the program's own name if it is given no other.
+        """
+        log = self.folder / f"{where}-{name or Path(command[0]).name}.log"
         with log.open("a") as errors:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace(where), *command],

@@ -103,7 +103,7 @@ class Hub:
         """Start it, and wait until it answers."""
         program = ["env", f"TMPDIR={self._scratch}", sys.executable, "-B", "-m", "netpol", *self._arguments]
         command = self._deployed.command([*program, "--batch-seconds=1"], writable=[self.folder, self._scratch])
-        self.process = self._lab.start("hub", command)
+        self.process = self._lab.start("hub", command, name="hub")
         until("the hub answers", self._answers)
 
     def kill(self) -> None:
@@ -129,7 +129,7 @@ class Hub:
 
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, (self._lab.folder / "hub-sh.log").read_text()[-2000:]
+        assert self.process.poll() is None, (self._lab.folder / "hub-hub.log").read_text()[-2000:]
         try:
             self.ask("/v1/status")
         except OSError:
@@ -154,30 +154,35 @@ class Agents:
 
     Args:
         lab: With its nodes built.
-        hub: Where they send.
+        hub: Where they send; None: nowhere, their windows stay in their spools.
         options: More of the agent's command line.
+        name: Tells them from others in the same lab.
     """
 
-    def __init__(self, lab: Lab, hub: Hub, *options: str) -> None:
+    def __init__(self, lab: Lab, hub: Hub | None, *options: str, name: str = "agent") -> None:
         self._lab = lab
         self._hub = hub
         self._options = options
+        self._name = name
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
     def start(self, node: Node) -> None:
         """Start the one on a node, and wait until it records."""
-        folder = self._lab.folder / f"agent-{node.name}"
-        spool, token, trust = (folder / name for name in ("spool", "token", "trust"))
-        for each in (spool, token, trust):
-            each.mkdir(parents=True, exist_ok=True)
-        (token / "token").write_text(self._hub.tokens[node.name])
-        (trust / "ca.crt").write_bytes(self._hub.authority.read_bytes())
+        spool, token, trust = (self.spool(node).with_name(name) for name in ("spool", "token", "trust"))
+        for folder in (spool, token, trust):
+            folder.mkdir(parents=True, exist_ok=True)
         agent = Deployed(deployed.AGENT, {"/spool": spool, "/var/run/secrets/netpol": token, "/etc/netpol": trust})
-        words = [f"--hub={self._hub.url}" if word.startswith("--hub=") else word for word in agent.arguments]
+        words = [word for word in agent.arguments if not word.startswith("--hub=")]
+        if self._hub is None:
+            words = [word for word in words if not word.startswith(("--token-file=", "--ca-file="))]
+        else:
+            (token / "token").write_text(self._hub.tokens[node.name])
+            (trust / "ca.crt").write_bytes(self._hub.authority.read_bytes())
+            words.append(f"--hub={self._hub.url}")
         program = ["env", f"NODE_NAME={node.name}", sys.executable, "-B", "-m", "netpol", *words, *self._options]
         log = self._log(node)
         before = log.read_text().count("records on") if log.exists() else 0
-        process = self._lab.start(node.name, agent.command(program, writable=[spool]))
+        process = self._lab.start(node.name, agent.command(program, writable=[spool]), name=self._name)
         self.processes[node.name] = process
 
         def records() -> bool:
@@ -199,14 +204,18 @@ class Agents:
         process.wait(_SECONDS)
         self._lab.stop(process)
         last = self._log(node).read_text().splitlines()[-1]
-        assert last.endswith(" 0 wait in the spool"), last
+        assert last.endswith(" 0 wait in the spool" if self._hub else " windows in the spool"), last
 
     def windows(self, node: Node) -> int:
         """How many windows the agents on a node have finished."""
         return self._log(node).read_text().count("agent: window ")
 
     def _log(self, node: Node) -> Path:
-        return self._lab.folder / f"{node.name}-sh.log"
+        return self._lab.folder / f"{node.name}-{self._name}.log"
+
+    def spool(self, node: Node) -> Path:
+        """Where the one on a node keeps its windows."""
+        return self._lab.folder / f"{self._name}-{node.name}" / "spool"
 
     def __enter__(self) -> Self:
         for node in NODES:
@@ -219,7 +228,8 @@ class Agents:
         if error is None:
             for node in NODES:
                 self.stop(node)
-            until("the hub has moved everything into its dataset", self._hub.settled)
+            if self._hub is not None:
+                until("the hub has moved everything into its dataset", self._hub.settled)
 
 
 def _make_certificate(certificate: Path, key: Path) -> None:

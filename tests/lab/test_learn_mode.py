@@ -12,10 +12,12 @@ import sys
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from shoplab.description import BLACK_HOLE
+import yaml
+from shoplab.description import BLACK_HOLE, NODES
 from shoplab.enforce import Enforcer, read_policies
 from shoplab.network import Lab
 from shoplab.recording import Recording
@@ -30,7 +32,6 @@ from tests.lab.live_cluster import LiveCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.namespaces
 
@@ -44,7 +45,7 @@ class Run:
     """What one recorded run left.
 
     Attributes:
-        folder: `by-hub`, `by-folder` and `by-captures`, what netpol learned each way; `hub`, what the hub kept.
+        folder: `by-hub`, `by-folder`, `by-spools` and `by-captures`, what netpol learned each way.
         truth: What the drivers wrote down.
         flows: What the hub's folder holds, as `netpol flows -o json` tells it.
         status: What `netpol status` said of the nodes at the end.
@@ -78,9 +79,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             scenario = Scenario(lab, [live])
             with hub:
                 agents = Agents(lab, hub, SAMPLE, "--window=5s")
-                scenario.play(
-                    Recording(lab, result.folder / "captures", standing_pods()), agents, _looked_at(result, agents, hub)
-                )
+                trackers = Agents(lab, None, "--conntrack", name="tracker")
+                look = _looked_at(result, agents, hub)
+                scenario.play(Recording(lab, result.folder / "captures", standing_pods()), agents, trackers, look)
                 result.truth = scenario.ledger.rows()
                 told = _netpol(lab, hub, "status", f"hub://{HUB}", "-o", "json", "--fail-on", "drops")
                 result.status = json.loads(told)
@@ -88,12 +89,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             kubeconfig = f"--kubeconfig={server.kubeconfig('admin')}"
             _netpol(lab, hub, "snapshot", kubeconfig, "-o", str(result.folder / "cluster.json"))
         shutil.copytree(hub.folder, result.folder / "hub")
+        for node in NODES:
+            shutil.copytree(trackers.spool(node), result.folder / "spools" / node.name)
         tries = Tries(lab)
         result.without_policies = {str(attempt): tries.outcome(attempt) for attempt in never_made(result.truth)}
     netpol = [sys.executable, "-m", "netpol"]
     cluster = ["--cluster", str(result.folder / "cluster.json")]
     for words in (
         ["learn", str(result.folder / "hub"), "-d", str(result.folder / "by-folder")],
+        ["learn", str(result.folder / "spools"), *cluster, "-d", str(result.folder / "by-spools")],
         ["learn", str(result.folder / "captures"), *cluster, "-d", str(result.folder / "by-captures")],
     ):
         subprocess.run([*netpol, *words], check=True, capture_output=True)
@@ -143,6 +147,23 @@ def test_the_hub_its_folder_and_the_captures_of_the_same_run_teach_the_same_poli
     assert {name: text for name, text in expected.items() if name != "kustomization.yaml"} == {
         name: text for name, text in _policies(learned).items() if name != "kustomization.yaml"
     }
+
+
+def test_what_the_kernel_tracked_tells_who_opened_what_is_older_than_every_packet(run: Run) -> None:
+    """Agents as they are deployed, one packet in 256 of what is open, and the kernel's table of connections.
+
+    The pools that the captures know from their many packets are there by the table alone. And it knows the direction
+    of the one conversation that no packet gives away: Prometheus had dialled.
+    """
+    if not Path("/proc/net/nf_conntrack").exists():
+        pytest.skip("this kernel shows its table of connections to NET_ADMIN only (CONFIG_NF_CONNTRACK_PROCFS)")
+    found = {name: yaml.safe_load(text) for name, text in _policies(run.folder / "by-spools").items()}
+    expected = {name: yaml.safe_load(text) for name, text in _policies(run.folder / "by-captures").items()}
+    dialled = {"protocol": "TCP", "port": 46789}
+    for name, direction in (("monitoring/prometheus.yaml", "egress"), ("shop/web.yaml", "ingress")):
+        (rule,) = [rule for rule in found[name]["spec"][direction] if dialled in rule["ports"]]
+        rule["ports"].remove(dialled)
+    assert found == expected
 
 
 def test_every_connection_is_counted_once_and_as_its_program_told(run: Run) -> None:
