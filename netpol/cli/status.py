@@ -52,8 +52,9 @@ def status(
 ) -> None:
     """Say for each node what it recorded, when it was last heard of, what it dropped, and its version.
 
-    Drops are packets for which the kernel had no room, connections for which the agent had none, packets that could
-    not be decoded, and windows of a minute that were given up or never came.
+    Nodes of the cluster of which nothing ever came are listed last. Drops are packets for which the kernel had no room,
+    connections for which the agent had none, packets that could not be decoded, and windows of a minute that were given
+    up or never came.
     """
     gate = _Gate.of(fail_on)
     report = _report(place, context, kubeconfig)
@@ -99,7 +100,8 @@ def _print(report: Report) -> None:
         )
         for node in report.nodes
     )
-    for line in columns(_HEADING, rows):
+    unheard = ((name, "0", "0", "never", "", "", "") for name in report.unheard)
+    for line in columns(_HEADING, (*rows, *unheard)):
         sys.stdout.write(f"{line}\n")
     for line in _about_hub(report):
         sys.stderr.write(f"{line}\n")
@@ -163,3 +165,5 @@ class _Gate:
                 yield f"{node.node}: {', '.join(found)}"
             if self.lag is not None and node.lag_seconds > self.lag:
                 yield f"{node.node}: last heard of {_span(node.lag_seconds)} ago"
+        for name in report.unheard if self.lag is not None else ():
+            yield f"{name}: never heard of"

@@ -140,6 +140,18 @@ class History:
         """
         stream.writelines(self.text(since, until))
 
+    def present(self, resource: str) -> list[str]:
+        """The names of the objects of a kind that exist now, in order.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        with reading(self.path) as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT name FROM state WHERE kind = ? AND until IS NULL ORDER BY name", (resource,)
+            )
+            return [str(name) for (name,) in rows]
+
     def prune(self, now: int | None = None) -> int:
         """Forgets what it need not keep any more; returns how many states were too many.
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 PART: Final = ".part"
 """Suffix of what is being written; it stands behind a dot, and nobody reads it."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_WORDS: Final = ("disk is full", os.strerror(errno.ENOSPC))
+"""What SQLite and duckdb say of it."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -68,4 +70,4 @@ def is_full(error: BaseException) -> bool:
     """Whether an error says that a disk, or somebody's share of it, is full."""
     if isinstance(error, OSError):
         return error.errno in _FULL
-    return "disk is full" in str(error)
+    return any(words in str(error) for words in _FULL_WORDS)

@@ -187,13 +187,16 @@ class _Hub:
 
     def _report(self) -> Report:
         now = time.time_ns()
+        nodes = [Node.of(each, now) for each in self._state.nodes()]
+        heard = {node.node for node in nodes}
         return Report(
             time=timestamp(now),
-            nodes=[Node.of(each, now) for each in self._state.nodes()],
+            nodes=nodes,
             version=version("netpol-learn"),
             waiting=Waiting(self._inbox.count, self._inbox.size),
             disk_free=free_bytes(self._settings.folder),
             cluster=self._followed(),
+            unheard=[name for name in self._watching.nodes() if name not in heard] if self._watching else [],
         )
 
     def _followed(self) -> Followed | None:

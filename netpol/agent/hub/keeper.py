@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from netpol.agent.hub.durable import is_full
 from netpol.agent.hub.state import Head
 from netpol.agent.hub.upkeep import Upkeep
 from netpol.dataset.folder import Dataset
@@ -114,13 +115,35 @@ class Keeper:
             self._log.failed(f"the dataset: {work} failed", error)
 
     def _move(self) -> None:
+        failure: Exception | None = None
         for batch in self._batches():
-            if batch:
-                self._dataset.append(batch)
-                self._inbox.remove(window.identity for window in batch)
-                self._metrics.moved.inc(len(batch))
+            try:
+                self._keep(batch)
+            except Exception as error:
+                if is_full(error):
+                    raise
+                # Something is wrong with one of them, or with the hour that it belongs to: the others shall not wait.
+                failure = self._keep_each(batch) or failure
             if self._stop.is_set():
-                return
+                break
+        if failure is not None:
+            raise failure
+
+    def _keep(self, batch: Sequence[Window]) -> None:
+        if batch:
+            self._dataset.append(batch)
+            self._inbox.remove(window.identity for window in batch)
+            self._metrics.moved.inc(len(batch))
+
+    def _keep_each(self, batch: Sequence[Window]) -> Exception | None:
+        """The same one by one: the last failure. Those that fail stay where they are."""
+        failure = None
+        for window in batch:
+            try:
+                self._keep([window])
+            except Exception as error:  # noqa: BLE001 - it is raised when the others are kept
+                failure = error
+        return failure
 
     def _batches(self) -> Iterator[Sequence[Window]]:
         batch: list[Window] = []

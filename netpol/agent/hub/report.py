@@ -103,6 +103,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         waiting: None without a hub.
         disk_free: Bytes at the hub.
         cluster: None where the hub does not follow it.
+        unheard: Nodes of the cluster of which no window ever came.
     """
 
     time: str
@@ -111,6 +112,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting | None = None
     disk_free: int | None = None
     cluster: Followed | None = None
+    unheard: list[str] = msgspec.field(default_factory=list)
 
 
 def report_of_folder(root: Path, now: int) -> Report:

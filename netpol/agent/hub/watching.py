@@ -56,6 +56,10 @@ class Watching:
         watcher = self._watcher
         return watcher is not None and watcher.synced
 
+    def nodes(self) -> list[str]:
+        """The names of the cluster's nodes, as far as they are known."""
+        return self._history.present("nodes")
+
     def status(self) -> dict[str, KindStatus]:
         """How each kind goes."""
         watcher = self._watcher

@@ -73,7 +73,8 @@ def pod(cluster: Cluster, name: str, account: str, address: str) -> Any:
 @pytest.fixture(name="agent", scope="module")
 def _agent(cluster: Cluster) -> Any:
     """A pod that records on a node."""
-    cluster.call("/api/v1/nodes", {"metadata": {"name": "w1"}})
+    for name in ("w1", "w9"):
+        cluster.call("/api/v1/nodes", {"metadata": {"name": name}})
     return pod(cluster, "agent-1", "netpol-agent", "10.0.1.0")
 
 
@@ -169,6 +170,10 @@ def test_a_hub_behind_the_api_server_brings_its_own_history(cluster: Cluster, hu
     assert run(cluster, "guest", "flows", folder, "-o", "json").stdout == found.stdout
     status = json.loads(run(cluster, "admin", "status", "-o", "json").stdout)
     assert {node["node"] for node in status["nodes"]} >= {"w1"}
+    assert status["unheard"] == ["w9"]
+    gate = run(cluster, "admin", "status", "--fail-on", "lag=9h")
+    assert (gate.returncode, gate.stderr.count("w9: never heard of")) == (1, 1)
+    assert gate.stdout.splitlines()[-1].split()[:4] == ["w9", "0", "0", "never"]
     assert status["cluster"]["synced"] is True
 
 
