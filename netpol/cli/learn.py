@@ -179,8 +179,8 @@ def learn(
         if not change.again or not (directory / GRAPH).is_file():
             reports[GRAPH] = page_of_learned(result, change)
         write_directory(directory, policies, result.summary, leftovers, result.allowlists, reports)
+    write_account(result.summary, sys.stderr)
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")
-    write_account(result.summary, sys.stderr)
     raise typer.Exit(result.exit_code)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from netpol.policy.verdict import Way
 
 _API: Final = ("projectcalico.org/v3", "NetworkPolicy")
+_EDITIONS: Final = "Calico Enterprise and Calico Cloud alone: elsewhere this field is dropped, and everyone is allowed"
+"""A file outlives what was said when it was written: what makes it dangerous elsewhere stands in it."""
 ECHO_REQUEST: Final = {ICMP: 8}
 """The type of an echo request (RFC 792, RFC 4443); 128 for ICMPv6."""
 
@@ -102,7 +104,8 @@ class _Policy:
             for (protocol, port), names in named.names.items():
                 places[names].append(PolicyPort(protocol=protocol, port=port))
             for names, ports in places.items():
-                yield from _allow(way, {"domains": [self._name(name) for name in names]}, ports)
+                domains = Noted([self._name(name) for name in names], _EDITIONS)
+                yield from _allow(way, {"domains": domains}, ports)
 
     def _entities(self, peers: Sequence[Peer]) -> Iterator[Document]:
         """The peers: pods each by themselves, then addresses together, then blocks that others are cut out of."""

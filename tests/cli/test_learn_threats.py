@@ -246,6 +246,9 @@ def test_what_no_policy_closes_is_said(netpol: Netpol, pods: Path, tmp_path: Pat
     answer = netpol("learn", capture, "--cluster", pods, "--threat-list", a_list(tmp_path, EVIL))
     assert answer.code == 1
     assert "Left open all the same, 1 in all" in answer.err
+    # Threats come first, even where there is nothing else to tell.
+    assert answer.err.startswith("On a threat list, 1 in all")
+    assert "no policy was written" in answer.err
 
 
 def test_earlier_policies_lose_what_is_listed_now(netpol: Netpol, pods: Path, tmp_path: Path) -> None:

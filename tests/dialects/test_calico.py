@@ -113,6 +113,9 @@ def test_names_are_for_those_whose_calico_knows_them() -> None:
     assert addresses["destination"] == {"nets": ["203.0.113.4/31"], "ports": [443]}
     assert names["destination"] == {"domains": ["*.example.net", "*.example.com", "api.example.org"], "ports": [443]}
     assert remarks("names", domains=True) == {"calico-wildcard", "calico-wildcard-depth"}
+    policy, around = samples.SAMPLES["names"]
+    lines = [line.strip() for line in to_calico([policy], around, domains=True).to_yaml().splitlines()]
+    assert lines[lines.index("domains:") - 1].endswith("elsewhere this field is dropped, and everyone is allowed")
 
 
 def test_what_was_seen_beyond_networkpolicies_is_allowed() -> None:
