@@ -80,6 +80,8 @@ def test_the_policy_names_script_and_style_by_hash_and_allows_nothing_else() -> 
         "style-src": [digest(style)],
         "base-uri": ["'none'"],
         "form-action": ["'none'"],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["'none'"],
         "connect-src": ["'none'"],
     }
 

@@ -1,7 +1,7 @@
 // Bundles src/ into one page: build.mjs OUT. Runs in a folder in which `npm ci` has been run.
 //
 // The page is whole but for its data. Script and style stand in it as they are, and the Content-Security-Policy names
-// them by their hashes, so that nothing else in the page can ever run.
+// them by their hashes, so that nothing else in the page can ever run. Trusted Types forbid to read markup from text.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -57,7 +57,7 @@ if (/[<&]/.test(licences)) throw new Error("a licence holds markup");
 const parts = {
   csp:
     `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; ` +
-    "base-uri 'none'; form-action 'none'; connect-src 'none'",
+    "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; connect-src 'none'",
   script,
   style,
   licences,

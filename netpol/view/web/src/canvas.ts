@@ -33,7 +33,7 @@ export class Canvas {
   private lines = new Map<string, Line>();
   private readonly pen = document.createElement("canvas").getContext("2d");
 
-  constructor(container: HTMLElement, theme: Theme, pointed: Pointed) {
+  constructor(container: HTMLElement, theme: Theme, large: boolean, pointed: Pointed) {
     this.cy = cytoscape({
       container,
       style: styleOf(theme),
@@ -41,7 +41,7 @@ export class Canvas {
       maxZoom: 3,
       boxSelectionEnabled: false,
       autounselectify: true,
-      hideEdgesOnViewport: false,
+      hideEdgesOnViewport: large, // while it is dragged: drawing thousands of lines takes longer than a frame
     });
     this.cy.on("tap", (event) => {
       const id = event.target === this.cy ? "" : event.target.id();

@@ -25,6 +25,9 @@ import { counted, number } from "./text";
 import { TimeBar } from "./timebar";
 import { trafficPanel } from "./traffic";
 
+/** Edges beyond which not all can be drawn in a frame. */
+const LARGE = 3000;
+
 class Page {
   private model = new Model(embedded());
   private readonly store = new Store(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
@@ -41,7 +44,7 @@ class Page {
 
   constructor() {
     const graph = part("graph");
-    this.canvas = new Canvas(graph, this.store.choice.theme, {
+    this.canvas = new Canvas(graph, this.store.choice.theme, this.model.graph.edges.length > LARGE, {
       shape: (shape) => this.select(shape),
       line: (line) => this.store.selectEdges(line.edges.map((edge) => edge.id)),
       nothing: () => this.store.set(NOTHING_CHOSEN),
@@ -181,6 +184,7 @@ class Page {
     const dim = choice.edges.size > 0 || choice.node !== null || choice.question !== null || this.found.length > 0;
     const emphasis: Emphasis = { chosen, near, dim };
     this.canvas.emphasise(emphasis);
+    document.body.toggleAttribute("data-chosen", choice.edges.size > 0 || choice.node !== null || choice.group !== null);
     return new Set([...chosen, ...near]);
   }
 

@@ -1,4 +1,7 @@
 // What the canvas shows of the filtered edges: boxes, their members or one box in their place, and lines between them.
+//
+// It is made anew from the edges whenever these or the boxes change, so that lines add up what they stand for. Hiding what
+// was drawn, as cytoscape's extensions for closing boxes do, would have ten thousand lines drawn first.
 
 import type { FlowEdge, FlowNode, State } from "./data";
 import { LOOKS } from "./looks";
