@@ -9,6 +9,7 @@ import secrets
 import select
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from netpol.agent.handshakes import FIRST_REPETITION, SLACK
 from netpol.agent.interfaces import Interfaces
 from netpol.agent.recorder import Limits, Observer, Recorder
 from netpol.agent.sender import Sender
-from netpol.agent.spool import Spool
+from netpol.agent.spool import Spool, hold
 from netpol.capture.live_filter import MOST_INTERFACES, live_program
 from netpol.capture.live_ring import Ring
 from netpol.errors import InputError
@@ -95,6 +96,7 @@ class Agent:
         self._log = log
         self._stop = threading.Event()
         self._impatient = threading.Event()
+        self._held = hold(settings.spool)
         self._spool = Spool.open(settings.spool, settings.spool_size)
         self._sender = None if settings.hub is None else Sender(settings.hub, self._spool, log)
         self._windows = 0
@@ -137,8 +139,8 @@ class Agent:
     def _record(self, ends: int | None) -> None:
         settings = self._settings
         observer = Observer(name=settings.node, run=secrets.token_hex(16), version=settings.version)
-        interfaces = Interfaces(settings.interfaces)
-        with Ring(self._program(interfaces), settings.buffer) as ring:
+        with Ring(live_program(0, ()), settings.buffer) as ring, closing(Interfaces(settings.interfaces)) as interfaces:
+            ring.use(self._program(interfaces))
             recorder = Recorder(observer, int(settings.window * SECOND), time.time_ns(), settings.limits)
             recorder.given_up = self._spool.losses()
             recorder.interfaces = len(interfaces.indices)
@@ -154,7 +156,6 @@ class Agent:
             recorder.lose(ring.count_drops(), time.time_ns())
             self._spool.state.recording = False
             self._keep([recorder.close(time.time_ns(), last=True)], recorder)
-        interfaces.close()
 
     def _ask_the_kernel(self, recorder: Recorder) -> None:
         from netpol.agent.conntrack import open_before  # noqa: PLC0415 - most agents do not ask

@@ -123,6 +123,10 @@ class Sender:
                 continue
             try:
                 self._send(kept)
+            except OSError as error:  # a disk that cannot even delete
+                self.log(f"window {kept.identity}: {error.strerror}")
+                if self._stop.wait(_LONGEST_WAIT):
+                    return
             except _Later as later:
                 self._forget_connection()
                 self._say(f"hub: {later}; {self.spool.waiting():,} windows wait")

@@ -7,6 +7,8 @@ file until a later window tells it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,7 +17,7 @@ import msgspec
 
 from netpol.agent.hub.durable import remove_parts, sync_folder, write_durably
 from netpol.dataset.window_codec import read_window, write_window
-from netpol.errors import InputError
+from netpol.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,11 +98,7 @@ class Spool:
             spool._read_state()
             spool.keep_state()
         except OSError as error:
-            raise InputError(
-                f"cannot keep windows: {error.strerror}",
-                where=(str(folder),),
-                remedy="Give a folder that may be written to as --spool",
-            ) from error
+            raise _unusable(folder, error) from error
         return spool
 
     def _read_state(self) -> None:
@@ -219,3 +217,35 @@ class Spool:
         write_durably(path, data)
         sync_folder(self.folder)
         return path
+
+
+def hold(folder: Path) -> int:
+    """Makes the folder, and keeps other agents out until the process ends, however it ends (flock(2)).
+
+    Returns:
+        The descriptor that keeps them out; not inherited.
+
+    Raises:
+        InputError: It cannot be made.
+        UsageError: Another agent is in.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise UsageError(
+            "another agent keeps its windows in this folder",
+            where=(str(folder),),
+            remedy="Stop it first, or give this one a folder of its own as --spool",
+        ) from None
+    return descriptor
+
+
+def _unusable(folder: Path, error: OSError) -> InputError:
+    remedy = "Give a folder that may be written to as --spool"
+    return InputError(f"cannot keep windows: {error.strerror}", where=(str(folder),), remedy=remedy)

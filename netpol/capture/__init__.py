@@ -10,6 +10,11 @@ capture order and leaves every count that a person needs to trust them in `packe
     fragments    later fragments get the ports of their first         unreachable  what ICMP errors quote
     decode       one block of records through all of the above        read         several captures merged by time
 
+Live packets come out of a packet socket's ring, as records like those of a file:
+
+    live_ring    the socket and its memory         live_blocks  a block of it, as records
+    live_filter  which packets the kernel hands over: a program that `bpf` assembles (live_transport, live_tunnels)
+
 Where names are asked for, `name_reader` picks the packets that may carry some (`name_segments`) and hands what they say
 to a `name_evidence.NameSink`:
 

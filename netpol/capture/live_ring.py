@@ -36,6 +36,7 @@ MOST_BYTES: Final = 4 << 20
 _RETIRE: Final = 100
 """Milliseconds after which the kernel hands over a block that is not full."""
 
+_LINUX: Final = "Live capture needs Linux with packet sockets"
 _SOL_PACKET: Final = 263
 _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION = 5, 6, 10
 _TPACKET_V3: Final = 2
@@ -64,6 +65,8 @@ class Ring:
         Raises:
             InputError: The kernel does not let this process listen, or has no room.
         """
+        if not hasattr(socket, "AF_PACKET"):
+            raise InputError("cannot listen to the network", remedy=_LINUX)
         self.drops = self.broken = 0
         self._next = 0
         self._blocks = max(FEWEST_BLOCKS, size // BLOCK)
@@ -167,7 +170,7 @@ def _refused(error: OSError) -> InputError:
     remedy = {
         errno.EPERM: "Run it as root, or give it the capability NET_RAW",
         errno.ENOMEM: "Give it a smaller --buffer, or the machine more memory",
-        errno.EAFNOSUPPORT: "Live capture needs Linux with packet sockets",
-        errno.EPROTONOSUPPORT: "Live capture needs Linux with packet sockets",
+        errno.EAFNOSUPPORT: _LINUX,
+        errno.EPROTONOSUPPORT: _LINUX,
     }.get(error.errno or 0, "")
     return InputError(f"cannot listen to the network: {os.strerror(error.errno or 0)}", remedy=remedy)

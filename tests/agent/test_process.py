@@ -100,6 +100,17 @@ def test_only_interfaces_that_match_are_recorded_also_when_they_appear_later(wor
     assert 0x0A4D0102 not in ends, CLIENT
 
 
+def test_one_folder_is_one_agents(world: World, tmp_path: Path) -> None:
+    """Two on one node would see everything twice."""
+    process = start(world, tmp_path / "spool")
+    other = world.start("node", *agent_words(tmp_path / "spool"))
+    _, errors = other.communicate(timeout=60)
+    assert other.returncode == 2
+    assert "another agent" in errors
+    end(process)
+    end(start(world, tmp_path / "spool"))
+
+
 def test_it_stops_by_itself_and_stays_stopped(world: World, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     process = world.start("node", *agent_words(spool, "--duration", "2s"))

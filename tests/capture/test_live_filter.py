@@ -9,13 +9,20 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netpol.capture import bpf
 from netpol.capture.bpf import Assembler, packed
+from netpol.capture.decode import decode
+from netpol.capture.fragments import FragmentTable
 from netpol.capture.live_filter import BULK_SAMPLE, MOST_INTERFACES, live_program
+from netpol.capture.packets import SCTP_COOKIE_ECHO, SCTP_INIT, SCTP_INIT_ACK, PacketBatch, Tally
+from netpol.capture.records import Records
+from netpol.capture.views import HEAD, PAD
+from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP
 from tests.capture.bpf_machine import execute
 from tests.capture.wanted import BULK, NOT, SAMPLE, SHORT, wanted
 
@@ -155,6 +162,30 @@ def test_the_program_is_what_it_promises(found: tuple[int, bytes], sample: int, 
     version, packet = found
     decided = decide(packet, version, sample=sample, chance=chance)
     assert decided == expected(packet, version, sample=sample, chance=chance)
+
+
+@settings(max_examples=600, deadline=None)
+@given(packets())
+def test_no_packet_that_decides_policy_is_rejected(found: tuple[int, bytes]) -> None:
+    """By what the decoder says it is: the filter must not lose what a capture would show, tunnels included."""
+    version, packet = found
+    for batch in decoded(packet):
+        decides = (batch.protocol == TCP) & (batch.flags & 7 != 0)
+        decides |= (batch.protocol == SCTP) & (batch.flags & (SCTP_INIT | SCTP_INIT_ACK | SCTP_COOKIE_ECHO) != 0)
+        decides |= (batch.protocol == ICMP) | (batch.protocol == ICMPV6)
+        decides |= (batch.protocol == UDP) & ((batch.source_port == 53) | (batch.destination_port == 53))
+        if decides.any():
+            assert decide(packet, version, sample=0, chance=1) > 0
+
+
+def decoded(packet: bytes) -> list[PacketBatch]:
+    data = np.frombuffer(packet + bytes(PAD), np.uint8)
+    one, size = np.zeros(1, np.int64), np.array([len(packet)], np.int64)
+    heads = np.frombuffer((packet + bytes(HEAD))[:HEAD], np.uint8).reshape(1, HEAD)
+    records = Records(data=data, heads=heads, at=one, captured=size, wire=size, time=one, linktype=101)
+    tally = Tally()
+    items = decode(records, FragmentTable(16, tally), tally)
+    return [item.batch for item in items if isinstance(item.batch, PacketBatch)]
 
 
 class _Kernel:
