@@ -13,6 +13,7 @@ What is done when something fails (API concepts, "Resource versions" and "410 Go
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 import time
@@ -39,6 +40,9 @@ PAGE: Final = 500
 MAX_PAGES: Final = 10_000
 STREAM_SECONDS: Final = 300
 """After so long a server is asked to end a watch; it is begun again at once."""
+CATCH_UP_SECONDS: Final = 10
+"""The same for a watch that begins with old news, the end of which must be found."""
+QUIET_SECONDS: Final = 3.0
 LONGEST_WAIT: Final = 60.0
 ASK_AGAIN_SECONDS: Final = 300.0
 """Until it is tried again, at last, to list what may not be listed or is not served."""
@@ -149,7 +153,8 @@ class KindWatch:
 
     def _watch(self, version: str, behind: str) -> bool:
         """Takes events until the stream ends; returns whether there was one."""
-        seconds = int(random.uniform(0.8, 1) * STREAM_SECONDS)  # noqa: S311  # so that not all kinds end at once
+        longest = CATCH_UP_SECONDS if behind else STREAM_SECONDS
+        seconds = math.ceil(random.uniform(0.8, 1) * longest)  # noqa: S311  # so that not all kinds end at once
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version}
         target = f"{self._path}?{urlencode({**query, 'timeoutSeconds': str(seconds)})}"
         any_event = False
@@ -160,13 +165,18 @@ class KindWatch:
             self._absences, self._absent_since = 0, None
             self._progress.enter("catching up" if behind else "watching")
             lines = EventLines(self._line.name, self._path)
+            heard = time.monotonic()
             for chunk in self._chunks(response):
                 for event_run, old in _runs(lines.feed(chunk), behind):
                     self._take(event_run, behind=old)
                     behind = behind if old else ""
                     version = event_run[-1].version
                     any_event = True
-            if not behind:  # the server ended it when it had said all: where nothing happens, that is all it says
+                    if any(event.type != "BOOKMARK" for event in event_run):
+                        heard = time.monotonic()
+            # The server ended it when it had said all: where nothing happens, that is all it says. What is old news it
+            # says at once; whether it is through with it, only a silence tells where no news follows.
+            if not behind or time.monotonic() - heard >= QUIET_SECONDS:
                 self._writer.take(self._kind, (), version, behind=False)
         finally:
             response.close()

@@ -231,6 +231,37 @@ class TestGoesOn:
         one.wait(lambda: len(one.names()) == 300, "all there when there is room again")
 
 
+class TestOldNews:
+    @pytest.fixture(autouse=True)
+    def _old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in (("_FRESH", 0), ("QUIET_SECONDS", 0)):
+            monkeypatch.setattr(watch_kind, name, value)
+
+    def test_a_silence_ends_it_where_nothing_happened(self, server: Server, run: Run) -> None:
+        one = run()
+        one.wait(lambda: one.progress.state == "watching", "first")
+        first = one.history.size().ends
+        one.close()
+        server.watches = [(200, b""), (200, b"")]
+        again = run()
+        again.wait(lambda: again.history.size().ends > first, "heard of again")
+        asked = [query for query in server.asked if "watch" in query]
+        assert int(asked[0]["timeoutSeconds"]) >= 240
+        assert int(asked[1]["timeoutSeconds"]) <= 10
+
+    def test_it_ends_with_the_first_news(self, server: Server, run: Run) -> None:
+        server.lists = [(200, a_list(pod("a"), pod("b")))]
+        one = run()
+        one.wait(lambda: one.progress.state == "watching", "first")
+        one.close()
+        server.lists = [(200, a_list(version=20))]
+        server.watches = [(200, event("DELETED", pod("a", 15)) + event("DELETED", pod("b", 21)))]
+        again = run()
+        again.wait(lambda: again.names() == set(), "gone")
+        seen = {one.data["metadata"]["name"]: one.span for one in history_documents(again.history.path)}
+        assert {name: span.seen < span.until for name, span in seen.items() if span} == {"a": True, "b": False}
+
+
 class TestAbsent:
     def test_rights_that_are_granted_later(self, server: Server, run: Run) -> None:
         server.lists = [(403, b""), (403, b""), (200, a_list(pod("a")))]
