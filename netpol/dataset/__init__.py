@@ -95,6 +95,7 @@ flows: one row per hour, client, server, protocol, port and outcome, and where a
 
 carry: the columns of `connections` from low_high on: connections that may go on after the hour, view by view, and
     told UTINYINT               0: counts in no hour yet, and its packets are in no row; else 1 plus the number of the
-                                outcome (0 established, 1 refused, 2 unanswered, 3 midstream) under which it counted.
+                                outcome (0 established, 1 refused, 2 unanswered, 3 midstream, 4
+                                unknown) under which it counted.
 Who adds hours up and connections together needs it; `netpol.flows.rolling` says how.
 """

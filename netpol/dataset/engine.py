@@ -71,6 +71,8 @@ class Engine:
             }
             self._database = duckdb.connect(config=options)
             self._database.execute("SET enable_progress_bar = false")
+            with suppress(duckdb.Error):  # without time zones in duckdb, all times are UTC anyway
+                self._database.execute("SET TimeZone = 'UTC'")
             weakref.finalize(self, _close, self._database, folder)
         return self._database
 

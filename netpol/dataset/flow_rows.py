@@ -30,11 +30,13 @@ _SELECT: Final = (
     "client::VARCHAR AS client, server::VARCHAR AS server, protocol::VARCHAR AS protocol, "
     f"coalesce(try_cast(port AS INTEGER), {NO_PORT}) AS port, "
     "outcome::VARCHAR AS outcome, direction::VARCHAR AS direction, "
-    "epoch_us(try_cast(first_seen AS TIMESTAMP)) * 1000 AS first, "
-    "epoch_us(try_cast(last_seen AS TIMESTAMP)) * 1000 AS last, "
+    "epoch_us(try_cast(first_seen AS TIMESTAMP)) AS first, epoch_us(try_cast(last_seen AS TIMESTAMP)) AS last, "
     + ", ".join(f"try_cast({name} AS BIGINT) AS {name}" for name in ("connections", "packets", "bytes"))
 )
 _COUNTS: Final = ("connections", "packets", "bytes", "first", "last")
+_TIMES: Final = frozenset({"first", "last"})
+_MOST: Final = 1 << 53
+"""Of packets, bytes and connections, and microseconds since the Unix epoch: 285 years."""
 _WRONG: Final = -1
 
 
@@ -81,8 +83,8 @@ def rows_of(columns: Mapping[str, NDArray[Any]]) -> tuple[Rows, int]:
         rows[name] = numbers
     for name in _COUNTS:
         values = np.ma.filled(columns[name].astype(np.int64), _WRONG)
-        good &= values >= 0
-        rows[name] = values
+        good &= (values >= 0) & (values <= _MOST)
+        rows[name] = values * 1000 if name in _TIMES else values
     good &= rows["last"] >= rows["first"]
     rows["port"] = columns["port"]
     unnumbered = ~np.isin(rows["protocol"], list(PORT_PROTOCOLS)) | (rows["direction"] == Direction.UNKNOWN)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Ends = tuple[str | None, str | None]
 """Names of the source and the destination of a flow."""
 
-LIMITS: Final = Limits(connections=1 << 19, pieces=1 << 18, undecided=1 << 18)
+LIMITS: Final = Limits(connections=1 << 19, pieces=1 << 16, undecided=1 << 18)
 
 
 class Rollups:

@@ -294,3 +294,20 @@ def test_hostile_lists_reach_no_terminal_raw(netpol: Netpol, pods: Path, tmp_pat
     answer = netpol("learn", capture, "--cluster", pods, "--threat-list", path)
     assert answer.code == 1
     assert not {"\x1b", "\x07", "\u202e"} & set(answer.err)
+
+
+def test_windows_tell_of_listed_names_as_captures_do(netpol: Netpol, shop: Path, sample: Path, tmp_path: Path) -> None:
+    listed = a_list(tmp_path, "api.partner.example\npostgres.data.svc.cluster.local\n")
+    captures = (shop / "node-a.pcap", shop / "node-b.pcapng.gz")
+    assert netpol("dataset", "merge", tmp_path / "records", *captures).code == 0
+    found = []
+    for name, paths in (("captured", captures), ("recorded", (tmp_path / "records",))):
+        out = tmp_path / name
+        answer = netpol("learn", *paths, "--cluster", sample / "cluster.yaml", "--threat-list", listed, "-d", out)
+        assert answer.code == 1
+        found.append(threats(out))
+    assert found[0]["matches"]
+    assert found[1]["matches"] == found[0]["matches"]
+    # When an answer came last is not in a window that joined it with the first.
+    heard = [[(each["who"], each["name"], each["way"], each["first_seen"]) for each in one["names"]] for one in found]
+    assert heard[1] == heard[0]
