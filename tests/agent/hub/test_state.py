@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netpol.agent.hub.report import rows_of_folder
@@ -31,7 +31,7 @@ def head(run: str, number: int, **more: Any) -> Head:
     return replace(plain, **more)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NUMBERS, st.integers(1, 5))
 def test_each_window_is_new_once(sent: list[tuple[str, int]], together: int) -> None:
     with TemporaryDirectory() as folder:
