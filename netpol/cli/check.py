@@ -54,6 +54,7 @@ def check(
     kubeconfig: options.Kubeconfig = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """Say which observed flows a policy set would deny. Exit code 1 if there are any.
 
@@ -70,7 +71,7 @@ def check(
     refuse_shared_stdin(captures, policies, paths)
     policy_set = read_policy_set(policies)
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    reading = read(captures, known, span=span_of(since, until))
+    reading = read(captures, known, span=span_of(since, until), strict=strict)
     result = judge(reading.resolved(known), Evaluator(policy_set, known.inventory))
     if output is Format.JSON:
         json.dump(as_json(result), sys.stdout, indent=2)

@@ -119,6 +119,7 @@ def egress(
     kubeconfig: options.Kubeconfig = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """List what each workload needs outside the cluster, by name where the captures carry one.
 
@@ -162,7 +163,7 @@ def egress(
         selection = replace(selection, workloads=workloads_with(labels, known.inventory))
     names = Names()
     guard = Guard.of(threat_list or [], names)
-    reading = read(captures, known, names=guard.sink(names), span=span_of(since, until))
+    reading = read(captures, known, names=guard.sink(names), span=span_of(since, until), strict=strict)
     guard.look(reading.resolved(known))
     attempts = Attempts(selection.takes)
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)

@@ -40,6 +40,7 @@ def flows(
     selector: options.Selector = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """List who talked to whom: one row per client, server, protocol, port and outcome.
 
@@ -74,7 +75,7 @@ def flows(
     if known:
         warn_of_unknown_namespaces(wanted, known)
         warn_of_unmatched(labels, known)
-    reading = read(captures, known, span=span_of(since, until))
+    reading = read(captures, known, span=span_of(since, until), strict=strict)
     if output is Format.JSON and known is None:
         write_table(reading.table, sys.stdout)
     else:

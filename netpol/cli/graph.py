@@ -97,6 +97,7 @@ def graph(
     kubeconfig: options.Kubeconfig = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """Show who talks to whom, and what a policy set makes of it.
 
@@ -136,7 +137,7 @@ def graph(
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
     warn_of_unknown_namespaces(wanted.namespaces, known)
     names = Names()
-    reading = read(captures, known, names=names, span=span_of(since, until))
+    reading = read(captures, known, names=names, span=span_of(since, until), strict=strict)
     whole = flow_graph(reading, known, named, before, names)
     if whole.unused_dropped:
         warn(f"{whole.unused_dropped:,} more edges are allowed and unused, and are not shown")

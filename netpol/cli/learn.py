@@ -114,6 +114,7 @@ def learn(
     kubeconfig: options.Kubeconfig = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """Learn the policies that admit exactly what the captures show.
 
@@ -154,6 +155,7 @@ def learn(
         Wish(
             captures=captures,
             span=span_of(since, until),
+            strict=strict,
             cluster=ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig),
             existing=sources,
             directory=directory,

@@ -62,6 +62,7 @@ class Wish:
 
     Attributes:
         span: The part of the time that is looked at, None for all of it.
+        strict: Refuse what cannot be read whole.
         existing: What `--existing` names.
         directory: Where the result will go, None for stdout.
         options: Without the existing policies' part.
@@ -75,6 +76,7 @@ class Wish:
 
     captures: Sequence[str]
     span: Span | None = None
+    strict: bool = False
     cluster: ClusterChoice
     existing: Sequence[str]
     directory: Path | None
@@ -130,7 +132,7 @@ def learned(wish: Wish) -> Learned:
     foreign = wish.dialect is not Dialect.KUBERNETES
     names = Names() if foreign or wish.directory is not None or wish.threat_lists else None
     guard = Guard.of(wish.threat_lists, names, Sensitive(workloads_named(wish.allow_metadata, inventory)))
-    reading = read(wish.captures, known, names=guard.sink(names), span=wish.span)
+    reading = read(wish.captures, known, names=guard.sink(names), span=wish.span, strict=wish.strict)
     guard.look(reading.resolved(known))
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from netpol.cli.progress import packet_progress
 from netpol.cli.text import plain
-from netpol.errors import UsageError
+from netpol.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,6 +158,7 @@ def read(
     *,
     names: NameTaker | None = None,
     span: Span | None = None,
+    strict: bool = False,
     tap: Callable[[Iterable[Item]], Iterator[Item]] | None = None,
     quiet: bool = False,
 ) -> Reading:
@@ -168,11 +169,12 @@ def read(
         cluster: Says who owns which address, where that is known.
         names: Takes what the packets say about names; without it they are not looked at for names.
         span: The part of the time that is wanted.
+        strict: Refuse what cannot be read whole.
         tap: Sees everything that flows are made of, and passes it on.
         quiet: It was read before: say nothing of it again.
 
     Raises:
-        InputError: A capture cannot be read.
+        InputError: A capture cannot be read, or with `strict` not all of it.
     """
     from netpol.capture.packets import Tally
     from netpol.cluster.people import PodNames
@@ -184,6 +186,8 @@ def read(
     with nullcontext(iter) if quiet else packet_progress(tally) as through:
         items = through(read_captures(paths_of(_local(captures)), tally, names=names, span=span, people=people))
         table = assemble(tap(items) if tap else items, knowledge=cluster.timeline if cluster else None)
+    if strict:
+        _refuse_losses(tally)
     if not quiet:
         warn_of_losses(tally)
         for remark, count in table.notes.items():
@@ -200,6 +204,21 @@ def _local(captures: Sequence[str]) -> Sequence[str]:
     from netpol.cli.hub_captures import local
 
     return local(captures)
+
+
+def _refuse_losses(tally: Tally) -> None:
+    """For those who would rather have no answer than one of part of the input.
+
+    Raises:
+        InputError: Something could not be read.
+    """
+    unread = tally.damaged_captures + tally.broken_records
+    if unread:
+        first = [*tally.damaged, *tally.broken][0]
+        others = f", and {unread - 1:,} more cannot be read either" if unread > 1 else ""
+        raise InputError(
+            f"{first}{others}", remedy="Mend it, or leave out --strict: then what can be read of it is used"
+        )
 
 
 def warn_of_losses(tally: Tally) -> None:

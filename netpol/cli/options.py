@@ -103,6 +103,14 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="TIME", help="Only what was recorded before.", show_default=False),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse captures that are cut off or damaged, and flow logs with records that cannot be read. Otherwise "
+        "what can be read of them is used, and the rest is counted.",
+    ),
+]
 
 
 def chosen_labels(text: str | None) -> LabelSelector | None:

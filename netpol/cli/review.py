@@ -59,6 +59,7 @@ def review(
     kubeconfig: options.Kubeconfig = None,
     since: options.Since = None,
     until: options.Until = None,
+    strict: options.Strict = False,
 ) -> None:
     """Report on a change of policies: which connections differ, on what evidence, and what to check by hand.
 
@@ -93,7 +94,7 @@ def review(
     remarks: tuple[ToCheck, ...] = ()
     if captures:
         known = cluster_from(inputs.inventory)
-        reading = read(captures, known, span=span_of(since, until))
+        reading = read(captures, known, span=span_of(since, until), strict=strict)
         captured, uses = _captured(reading, known, before, after)
         exit_code = reading.exit_code
         remarks = tuple(losses(reading.tally))

@@ -70,3 +70,18 @@ def test_logs_and_captures_mix_in_a_folder(netpol: Netpol, hubble: Path, shop: P
     assert answer.code == 0
     assert "notes.txt: no capture, passed over" in answer.err
     assert answer.out
+
+
+def test_strict_refuses_what_cannot_be_read_whole(netpol: Netpol, hubble: Path, shop: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.json"
+    torn.write_text('{"flow": {"time": "20\n' * 3 + hubble.read_text())
+    answer = netpol("flows", torn, "--strict")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{torn}: line 1: not JSON, and 2 more cannot be read either. Mend it" in answer.err
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes((shop / "node-a.pcap").read_bytes()[:-7])
+    answer = netpol("flows", cut, "--strict")
+    assert (answer.code, answer.out) == (2, "")
+    assert str(cut) in answer.err
+    assert netpol("flows", cut).code == 0
+    assert netpol("flows", hubble, shop, "--strict").code == 0
