@@ -94,10 +94,9 @@ class Watcher:
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - `run` raises it, in the thread of who called it
             self._failure = self._failure or error
             self._stop.set()
-            raise
 
     def _tend(self, line: Line) -> None:
         """Now and then forgets what is old, and asks for the few ConfigMaps that state the cluster's ranges."""
