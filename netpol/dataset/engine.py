@@ -29,7 +29,7 @@ _HERE: Final = "<part>"
 Columns = dict[str, "NDArray[Any]"]
 
 
-_OPTIONS: Final = "union_by_name = true, hive_partitioning = false, file_row_number = true"
+_OPTIONS: Final = "union_by_name = true, hive_partitioning = false, file_row_number = true, filename = true"
 
 
 class GoneError(Exception):

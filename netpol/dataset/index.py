@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout, window_rows
@@ -12,13 +13,14 @@ from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from netpol.dataset.engine import Engine
     from netpol.dataset.layout import Note
     from netpol.dataset.window_rows import WindowRow
 
 _ATTEMPTS: Final = 20
+_HOURS: Final = 4
+"""Hours of which what was read is remembered."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,31 +115,45 @@ class Index:
 
     def _hour(self, hour: int) -> Hour:
         names = layout.files(self._root, layout.WINDOWS, hour)
-        known = {name: said for name, said in self._known.get(hour, {}).items() if name in set(names)}
+        there = set(names)
+        known = {name: said for name, said in self._known.pop(hour, {}).items() if name in there}
         result = Hour(hour=hour)
-        for name in names:
-            if name in known:
-                continue
-            try:
-                known[name] = self._read(layout.path(self._root, layout.WINDOWS, hour, name))
-            except NewerError:
-                raise
-            except InputError as error:
-                result.broken.append((": ".join(error.where), error.what))
-        self._known = {hour: known}
+        fresh = [layout.path(self._root, layout.WINDOWS, hour, name) for name in names if name not in known]
+        try:
+            known |= self._read(fresh)
+        except NewerError:
+            raise
+        except InputError:
+            for path in fresh:
+                try:
+                    known |= self._read([path])
+                except NewerError:
+                    raise
+                except InputError as error:
+                    result.broken.append((": ".join(error.where), error.what))
+        self._known[hour] = known
+        while len(self._known) > _HOURS:
+            del self._known[next(iter(self._known))]
         replaced = {old for note, _ in known.values() for old in note.replaces}
         result.replaced = [name for name in names if name in replaced]
         _divide(result, [(name, *known[name]) for name in names if name in known and name not in replaced])
         return result
 
-    def _read(self, path: Path) -> tuple[Note, list[WindowRow]]:
-        said = self._engine.notes([path], layout.KEY)
-        note = layout.read_note(next(iter(said.values()), None), str(path))
-        columns = self._engine.read(f"SELECT {window_rows.SELECT} FROM files", {}, [path])  # noqa: S608 - constants
+    def _read(self, paths: Sequence[Path]) -> dict[str, tuple[Note, list[WindowRow]]]:
+        """What files say, by their names."""
+        if not paths:
+            return {}
+        said = self._engine.notes(paths, layout.KEY)
+        result: dict[str, tuple[Note, list[WindowRow]]] = {
+            path.stem: (layout.read_note(said.get(str(path)), str(path)), []) for path in paths
+        }
+        columns = self._engine.read(f"SELECT {window_rows.SELECT}, filename FROM files", {}, paths)  # noqa: S608
         try:
-            return note, window_rows.rows_of(columns)
+            for path, row in zip(columns["filename"].tolist(), window_rows.rows_of(columns), strict=True):
+                result[Path(path).stem][1].append(row)
         except (ValueError, TypeError, RecursionError) as error:
-            raise InputError(f"holds {error}", where=(str(path),)) from error
+            raise InputError(f"holds {error}", where=(str(paths[0]),)) from error
+        return result
 
 
 def _divide(hour: Hour, files: Sequence[tuple[str, Note, list[WindowRow]]]) -> None:

@@ -86,7 +86,7 @@ class Writing:
                 paths = [
                     layout.path(self._root, table, hour, name) for name in sorted({file.name for _, file in group})
                 ]
-                columns = "* EXCLUDE (file_row_number)"
+                columns = "* EXCLUDE (file_row_number, filename)"
                 query = f'SELECT {columns} FROM files WHERE {condition(group)} ORDER BY "begin", "window"'  # noqa: S608
                 yield Part(query=query, files=paths)
 
