@@ -51,7 +51,7 @@ class Page {
     });
     this.table = new Table(part("table-pane"), this.model, (edge) => this.store.selectEdges([edge.id]));
     this.panes = new Panes((pane) => {
-      if (pane === "graph") requestAnimationFrame(() => this.canvas.fit());
+      if (pane === "graph") requestAnimationFrame(() => this.look());
     });
     walkByKeys(graph, this.canvas, {
       at: (shape) => this.say(`${shape.label.split("\n").join(", ")}, ${shape.kind === "closed" ? "closed box" : shape.kind === "open" ? "open box" : "end"}`),
@@ -156,6 +156,12 @@ class Page {
     this.emphasise();
     const hash = toHash(choice, this.model);
     if (location.hash.replace(/^#/, "") !== hash) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  }
+
+  /** Brings into view what stands out, else everything. */
+  private look(): void {
+    const ids = this.emphasise();
+    this.canvas.fit(ids.size > 0 ? ids : undefined);
   }
 
   /** Lets what is chosen or found stand out; gives the ids of what does. */
