@@ -30,6 +30,7 @@ from tests.agent.hub.processes import READER, WRITER, Hub
 from tests.agent.hub.test_library import wait_until_kept
 from tests.agent.hub.test_tls import certificate
 from tests.agent.hub.windows import MINUTE, body, this_minute
+from tests.cli.test_terminal import at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,3 +281,16 @@ def test_nothing_stays_behind(filled: tuple[Hub, Path], tmp_path: Path) -> None:
     )
     assert json.loads(result.stdout)["connections"] == 100
     assert not list(tmp_path.iterdir())
+
+
+def test_how_far_it_is_stands_on_a_terminal_and_nowhere_else(filled: tuple[Hub, Path]) -> None:
+    hub, _ = filled
+    words = ["flows", hub.url.replace("http://", "hub+http://"), "-o", "json"]
+    stdout, terminal = at_terminal(*words, environment={"NETPOL_HUB_TOKEN": READER})
+    assert json.loads(stdout)["connections"] == 100
+    assert "MB fetched from the hub" in terminal
+    environment = {**os.environ, "NETPOL_HUB_TOKEN": READER}
+    piped = subprocess.run(
+        [sys.executable, "-m", "netpol", *words], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "hub" not in piped.stderr
