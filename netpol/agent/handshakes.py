@@ -6,6 +6,10 @@ silence tells: a SYN-ACK that is not acknowledged is repeated after 1 s at first
 first SYN-ACK, and nothing within `T` + 3 s of that, then the server waits no longer: it got its answer. A server that
 repeated it for long may have given up instead (Linux does so after five times), and a RST is no acknowledgement.
 Where packets were dropped silence means nothing.
+
+A server that is flooded with SYNs answers with cookies, of which it remembers nothing and so repeats nothing (RFC 4987,
+3.6). So silence is not believed of more than MOST_SILENT handshakes with one server in one window, unless more of them
+were proven.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netpol.flows.limits import SECOND
-from netpol.flows.records import ACK, FIN, FROM_HIGH, HIGH_CLIENT, NEVER, NO_CLIENT, QUOTED, RST
+from netpol.flows.records import ACK, FIN, FROM_HIGH, HIGH_CLIENT, NEVER, NO_CLIENT, QUOTED, RST, mixed
 from netpol.model.flow import TCP
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ SLACK: Final = SECOND // 2
 """Timers fire late on busy machines."""
 LONGEST_TRYING: Final = 8 * SECOND
 """Servers that repeated their SYN-ACK for longer may be at the end of their patience."""
+MOST_SILENT: Final = 100
+"""Cookies are sent when more attempts wait than a server allows, 128 and more unless it asked for less (listen(2))."""
 _ON_ITS_WAY: Final = SECOND
 """A SYN's answer may come so much later."""
 
@@ -68,6 +74,29 @@ def settled_at(records: Records) -> NDArray[np.int64]:
     patient = (trying >= 0) & (trying <= LONGEST_TRYING)
     waiting = np.where(patient, trying, 0) + FIRST_REPETITION + SLACK
     return np.where(patient, records["anchor"] + waiting, NEVER)
+
+
+def flooded(records: Records, silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """bool[n]: handshakes that only silence speaks for, with a server that has too many of that kind."""
+    rows = np.flatnonzero(silent)
+    if len(rows) <= MOST_SILENT:
+        return np.zeros(len(records), np.bool_)
+    both = (records["protocol"] == TCP) & (records["syn"] != NEVER) & (records["synack"] != NEVER) & ~silent
+    proven = np.flatnonzero(both & ((records["events"] & _either(ACK)) != 0))
+    silents, others = _servers(records.take(rows)), np.sort(_servers(records.take(proven)))
+    ordered = np.sort(silents)
+    many = np.searchsorted(ordered, silents, "right") - np.searchsorted(ordered, silents, "left")
+    known = np.searchsorted(others, silents, "right") - np.searchsorted(others, silents, "left")
+    result = np.zeros(len(records), np.bool_)
+    result[rows] = (many > MOST_SILENT) & (many > known)
+    return result
+
+
+def _servers(records: Records) -> NDArray[np.uint64]:
+    """uint64[n]: stands for the server's address and port."""
+    low = records["side"] == HIGH_CLIENT
+    words = [np.where(low, records[f"low{part}"], records[f"high{part}"]) for part in ("", "_high", "_port")]
+    return mixed([word.astype(np.uint64) for word in words])
 
 
 def on_their_way(records: Records, now: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from netpol.agent.handshakes import on_their_way, proven_by_server, settled_at, unproven, with_acknowledgement
+from netpol.agent.handshakes import flooded, on_their_way, proven_by_server, settled_at, unproven, with_acknowledgement
 from netpol.agent.streams import joined_streams, no_streams, streams_of, told
 from netpol.capture.decode import decode
 from netpol.capture.fragments import FragmentTable
@@ -161,7 +161,7 @@ class Recorder:
         waits = unproven(records)
         settled = settled_at(records)
         silent = waits & (settled <= until) & (records["synack"] > self._dropped_at)
-        records = with_acknowledgement(records, silent)
+        records = with_acknowledgement(records, silent & ~flooded(records, silent))
         stays = (waits & ~silent & (settled > until) & (settled != NEVER)) | on_their_way(records, until)
         if last:
             stays[:] = False

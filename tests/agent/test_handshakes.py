@@ -9,7 +9,7 @@ import pytest
 from netpol.agent.recorder import Observer, Recorder
 from netpol.flows.assemble import assemble
 from netpol.flows.limits import SECOND
-from tests.agent.frames import ACK, FIN, PSH, RST, SYN, Frame, from_client, from_server, records_of
+from tests.agent.frames import ACK, CLIENT, FIN, PSH, RST, SERVER, SYN, Frame, from_client, from_server, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +107,33 @@ def test_an_attempt_that_nobody_answers_stays_in_its_window() -> None:
     assert not list(found.take(records_of([from_client(50, SYN, 1)])))
     (window,) = found.tick(61 * SECOND)
     assert len(window.records) == 1
+
+
+def handshakes(count: int, first: int = 0, *, closed: bool = False) -> list[Frame]:
+    frames = list(HANDSHAKE)
+    if closed:
+        frames.append(from_client(1.5, FIN | ACK, 1001, 5001))
+    return [
+        frame._replace(
+            source=("10.9.0.1", 1000 + number) if frame.source[0] == CLIENT[0] else SERVER,
+            destination=SERVER if frame.source[0] == CLIENT[0] else ("10.9.0.1", 1000 + number),
+        )
+        for number in range(first, first + count)
+        for frame in frames
+    ]
+
+
+@pytest.mark.parametrize(
+    ("silent", "closed", "established"),
+    [(100, 0, 100), (101, 0, 0), (101, 101, 202), (101, 100, 100)],
+)
+def test_silence_is_not_believed_of_a_server_that_is_flooded(silent: int, closed: int, established: int) -> None:
+    """It may answer with cookies, which are not repeated."""
+    frames = [*handshakes(silent), *handshakes(closed, silent, closed=True)]
+    windows = recorded(frames, 10)
+    found = {flow.outcome.label: flow.connections for flow in assemble(window.records for window in windows)}
+    assert found.get("established", 0) == established
+    assert sum(found.values()) == silent + closed
 
 
 def test_numbers_tell_of_payload_that_was_not_captured() -> None:

@@ -154,7 +154,7 @@ def expected(packet: bytes, version: int, *, sample: int, chance: int) -> int:
     return SHORT if one_in and chance % one_in == 0 else NOT
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(packets(), st.sampled_from([0, 1, 256]), st.integers(0, 600))
 @example((4, b""), 256, 0)
 def test_the_program_is_what_it_promises(found: tuple[int, bytes], sample: int, chance: int) -> None:
@@ -164,7 +164,7 @@ def test_the_program_is_what_it_promises(found: tuple[int, bytes], sample: int, 
     assert decided == expected(packet, version, sample=sample, chance=chance)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(packets())
 def test_no_packet_that_decides_policy_is_rejected(found: tuple[int, bytes]) -> None:
     """By what the decoder says it is: the filter must not lose what a capture would show, tunnels included."""
@@ -224,7 +224,7 @@ def kernels() -> Iterator[dict[int, _Kernel]]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="socket filters are Linux's")
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(found=packets())
 def test_the_kernel_decides_the_same(kernels: dict[int, _Kernel], found: tuple[int, bytes]) -> None:
     version, packet = found
