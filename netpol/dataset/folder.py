@@ -8,7 +8,7 @@ from netpol.dataset import layout
 from netpol.dataset.account import Account
 from netpol.dataset.engine import Engine, GoneError, synced
 from netpol.dataset.index import Index
-from netpol.dataset.layout import MARK, WINDOWS
+from netpol.dataset.layout import MARK, WINDOWS, NewerError
 from netpol.dataset.plan import State
 from netpol.dataset.reader import Reader
 from netpol.dataset.reading import Recorded
@@ -183,19 +183,28 @@ class Dataset:
             ends: Names the source and the destination of each flow of a table, in its order.
 
         Raises:
-            InputError: A file cannot be read, or files vanish while they are.
+            InputError: A file cannot be read, or files vanish while they are; all other hours were added up.
             OSError: A rollup cannot be written.
         """
         done: list[int] = []
+        failed: InputError | None = None
         before: Hour | None = None
         for each in self.hours():
             found = self._index.hour(each)
             state = State.of(found, before)
             if state.late and (each <= hour or state.rolled):
-                self._roll_up_hour(found, before, whole=state.complete, knowledge=knowledge, ends=ends)
-                done.append(each)
+                try:
+                    self._roll_up_hour(found, before, whole=state.complete, knowledge=knowledge, ends=ends)
+                except NewerError:
+                    raise
+                except InputError as error:
+                    failed = failed or error
+                else:
+                    done.append(each)
                 found = self._index.hour(each)
             before = found
+        if failed is not None:
+            raise failed
         return done
 
     def _roll_up_hour(

@@ -65,9 +65,12 @@ class Recorded:
         columns = self._columns(
             f'SELECT "begin" AS window_begin, {connection_rows.wanted()} FROM', layout.CONNECTIONS, hour, placed
         )
-        order = np.argsort(columns["window_begin"], kind="stable")
-        records = self._valid(connection_rows.records_of, columns, layout.CONNECTIONS, hour, placed)
-        return records.take(order), columns["window_begin"][order]
+        records: Records = self._valid(connection_rows.records_of, columns, layout.CONNECTIONS, hour, placed)
+        begins = columns["window_begin"]
+        if (begins[1:] >= begins[:-1]).all():
+            return records, begins
+        order = np.argsort(begins, kind="stable")
+        return records.take(order), begins[order]
 
     def names(self, hour: int, placed: Sequence[Placed]) -> NamesPart:
         """What some windows say about names.

@@ -121,6 +121,7 @@ def write_parquet(flows: Iterable[NamedFlow], target: Path | IO[bytes], *, named
             "threads": 2,
         }
         with duckdb.connect(config=options) as database:
+            database.execute("SET enable_progress_bar = false")  # it would go to stdout, into the file
             database.execute(
                 "COPY (SELECT * FROM read_csv($rows, header = true, auto_detect = false, "  # noqa: S608 - constants and our own folder
                 f"delim = ',', quote = '\"', "

@@ -49,6 +49,7 @@ work, folder, end = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 if work == "plain":
     import duckdb
     database = duckdb.connect(config={"threads": 2, "memory_limit": "256MB"})
+    database.execute("SET enable_progress_bar = false")
     found = database.execute(
         "SELECT low, high, high_port, protocol, sum(packets), sum(bytes), min(first), max(last), bit_or(events), "
         "count(*) "

@@ -17,6 +17,7 @@ from netpol.dataset import layout
 from netpol.dataset.account import LATE
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import hour_of
+from netpol.errors import InputError
 from netpol.flows.assemble import assemble
 from netpol.names.part import NamesPart
 from netpol.names.table import Names
@@ -209,6 +210,22 @@ def test_a_part_of_the_time_of_what_is_added_up(dataset: Dataset) -> None:
     packets = sum(len(each.records) and int(each.records["packets"].sum()) for each in some)
     assert int(str(values[1])) == pytest.approx(packets, abs=12)  # what began just before the hour counts in it
     assert int(str(values[0])) >= 1
+
+
+def test_a_damaged_file_keeps_no_other_hour_from_being_added_up(dataset: Dataset) -> None:
+    hours = dataset.hours()
+    victim = sorted((dataset.root / "connections").rglob("*.parquet"))[1]
+    victim.write_bytes(victim.read_bytes()[:-30])
+    with pytest.raises(InputError, match=victim.stem):
+        dataset.roll_up(LAST)
+    rolled = {file.parent for file in (dataset.root / "flows").rglob("*.parquet")}
+    assert len(rolled) == len(hours) - 1
+    dataset.prune(now=(LAST + 1) * HOUR, max_raw_age=0)
+    tally = Tally()
+    found = read(dataset, tally)
+    assert tally.damaged_captures == 1
+    whole = sum(int(str(values[1])) for values in expected(WINDOWS).values())
+    assert 0 < whole - sum(int(str(values[1])) for values in found.values()) < len(PACKETS) / 2
 
 
 def test_a_damaged_rollup_is_told(dataset: Dataset) -> None:
