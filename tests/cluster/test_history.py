@@ -235,6 +235,7 @@ class TestBounds:
         told.history.prune(told.clock.now)
         names = {one.name for one in told.history.inventory().pods}
         assert names == {"there", *(f"p{number}" for number in range(40, 100))}
+        assert told.history.size().began == NOON + 2400 * SECOND  # of what went before, it says nothing any more
         assert told.history.size().dropped == 0
         told.history.close()
 
@@ -248,6 +249,7 @@ class TestBounds:
         present = [f"p{number:02d}" for number in range(0, 30, 5)]
         assert names == sorted([*present, "p26", "p27", "p28", "p29"])
         assert told.history.size().dropped == 20
+        assert told.history.size().began // SECOND == NOON // SECOND + 26 * 60 + 30
         told.history.close()
 
     def test_room_is_given_back(self, tmp_path: Path) -> None:
