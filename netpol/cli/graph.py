@@ -53,25 +53,8 @@ class StateName(StrEnum):
 def graph(
     captures: options.Captures,
     cluster: options.ClusterPaths = None,
-    policies: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policies",
-            metavar="PATH",
-            help="Policies that judge what was seen: a file or folder, or -. Repeatable. Without it, those that "
-            "`netpol learn` would write.",
-            show_default=False,
-        ),
-    ] = None,
-    old: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--old",
-            metavar="PATH",
-            help="The policies before: what they did not allow is new. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    policies: options.JudgingPolicies = None,
+    old: options.OldPolicies = None,
     output: Annotated[Format, typer.Option("-o", "--output", help="How the graph is printed.")] = Format.TEXT,
     namespace: options.Namespaces = None,
     all_namespaces: options.AllNamespaces = False,

@@ -103,6 +103,25 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="TIME", help="Only what was recorded before.", show_default=False),
 ]
+JudgingPolicies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policies",
+        metavar="PATH",
+        help="Policies that judge what was seen: a file or folder, or -. Repeatable. Without it, those that "
+        "`netpol learn` would write.",
+        show_default=False,
+    ),
+]
+OldPolicies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--old",
+        metavar="PATH",
+        help="The policies before: what they did not allow is new. Repeatable.",
+        show_default=False,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -27,25 +27,8 @@ _MOST_FILES: Final = 100_000
 def view(
     captures: options.Captures,
     cluster: options.ClusterPaths = None,
-    policies: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policies",
-            metavar="PATH",
-            help="Policies that judge what was seen: a file or folder. Repeatable. Without it, those that `netpol "
-            "learn` would write.",
-            show_default=False,
-        ),
-    ] = None,
-    old: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--old",
-            metavar="PATH",
-            help="The policies before: what they did not allow is new. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    policies: options.JudgingPolicies = None,
+    old: options.OldPolicies = None,
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=0, max=65535, help="Where it listens; 0: any that is free.")
     ] = 0,

@@ -26,6 +26,7 @@ from netpol.capture.read import read_packets
 from netpol.dataset.window_codec import read_window
 from netpol.flows.assemble import assemble
 from netpol.model.flow import ICMPV6, protocol_name
+from tests.agent import live_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -142,6 +143,17 @@ class World:
             process.communicate()
         for name in ("client", "node", "server", "far"):
             subprocess.run(["ip", "netns", "del", self.name(name)], check=False, capture_output=True)
+
+
+def served_world() -> Iterator[World]:
+    """A world in which the server answers, for as long as the generator is not exhausted."""
+    world = World()
+    try:
+        world.build()
+        with world.serving("server", live_traffic.SERVERS, SERVER, "-"):
+            yield world
+    finally:
+        world.close()
 
 
 def run(*words: str, text: str = "") -> str:

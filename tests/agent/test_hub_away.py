@@ -13,7 +13,7 @@ from netpol.dataset import layout
 from netpol.dataset.folder import Dataset
 from tests.agent import live_traffic as traffic
 from tests.agent.hub.processes import TOKENS, WRITER
-from tests.agent.live_world import SERVER, World, await_line, needs_world, windows_in
+from tests.agent.live_world import SERVER, World, await_line, needs_world, served_world, windows_in
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,13 +27,7 @@ _LISTEN = "127.0.0.1:8443"
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    found = World()
-    try:
-        found.build()
-        with found.serving("server", traffic.SERVERS, SERVER, "-"):
-            yield found
-    finally:
-        found.close()
+    yield from served_world()
 
 
 class Ends:

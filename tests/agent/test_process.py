@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent import live_traffic as traffic
-from tests.agent.live_world import CLIENT, SERVER, World, await_line, needs_world, run, windows_in
+from tests.agent.live_world import CLIENT, SERVER, World, await_line, needs_world, run, served_world, windows_in
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,13 +25,7 @@ _SETPRIV = ("setpriv", "--no-new-privs", "--bounding-set=-all,+net_raw", "--inh-
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    found = World()
-    try:
-        found.build()
-        with found.serving("server", traffic.SERVERS, SERVER, "-"):
-            yield found
-    finally:
-        found.close()
+    yield from served_world()
 
 
 def agent_words(spool: Path, *options: str) -> list[str]:
