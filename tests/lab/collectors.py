@@ -23,7 +23,7 @@ from tests.lab import deployed
 from tests.lab.deployed import Deployed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from shoplab.description import Node
@@ -126,6 +126,15 @@ class Hub:
     def settled(self) -> bool:
         """Whether everything that it took is in the dataset."""
         return bool(self.ask("/v1/status")["waiting"]["windows"] == 0)
+
+    def knows(self, pods: Mapping[str, str]) -> bool:
+        """Whether the history that it keeps has come to these pods, by their uids, in these phases."""
+        try:
+            items = self.ask("/v1/cluster")["items"]
+        except OSError:  # there is none yet
+            return False
+        known = {(item["metadata"].get("uid"), item.get("status", {}).get("phase")) for item in items}
+        return pods.items() <= known
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -25,7 +25,7 @@ from shoplab.scenario import Scenario, standing_pods
 
 from tests.cluster.control_plane import control_plane
 from tests.lab.attempts import Tries, never_made
-from tests.lab.collectors import HUB, NET_RAW, Agents, Hub, capabilities
+from tests.lab.collectors import HUB, NET_RAW, Agents, Hub, capabilities, until
 from tests.lab.conftest import cannot_build, facts
 from tests.lab.deployed import Accounts
 from tests.lab.live_cluster import LiveCluster
@@ -78,10 +78,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             hub = Hub(lab, Accounts(server))
             scenario = Scenario(lab, [live])
             with hub:
+                until("the hub follows the cluster", lambda: hub.knows(live.pods()))
                 agents = Agents(lab, hub, SAMPLE, "--window=5s")
                 trackers = Agents(lab, None, "--conntrack", name="tracker")
                 look = _looked_at(result, agents, hub)
                 scenario.play(Recording(lab, result.folder / "captures", standing_pods()), agents, trackers, look)
+                until("the hub's history has come to the end", lambda: hub.knows(live.pods()))
                 result.truth = scenario.ledger.rows()
                 told = _netpol(lab, hub, "status", f"hub://{HUB}", "-o", "json", "--fail-on", "drops")
                 result.status = json.loads(told)
