@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SKEW: Final = 2_000_000_000
 """Nanoseconds by which clocks may differ: NTP keeps nodes within milliseconds, Kubernetes writes whole seconds."""
+WHOLE_SECOND: Final = 1_000_000_000
+"""What Kubernetes cuts off: a job that began and ended within one second was there for some of it."""
 BEGINNING, FOREVER = -(2**62), 2**62
 """Nanoseconds since the epoch of a tenancy whose start or end is not known."""
 
@@ -256,6 +258,8 @@ def _of_pods(inventory: Inventory) -> Iterator[Tenancy]:
             continue
         start = BEGINNING if pod.started is None else pod.started
         end = FOREVER if pod.ended is None else pod.ended
+        if end == start:
+            end += WHOLE_SECOND
         if start < end:
             for address in pod.addresses:
                 yield Tenancy(address=address, owner=pod, start=start, end=end)

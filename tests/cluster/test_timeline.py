@@ -72,6 +72,12 @@ class TestPods:
         assert owner(line, "10.0.0.1", 90, 150) == "ambiguous"
         assert owner(line, "10.0.0.1", 150, 900) == "pod shop/a"
 
+    def test_a_job_that_was_over_within_the_second_held_its_address_for_some_of_it(self) -> None:
+        """Times are whole seconds, the rest cut off (metav1.Time)."""
+        line = timeline(pods=[pod("a", "10.0.0.1", started=100 * SECOND, ended=100 * SECOND)])
+        expected = {(97, 97): "nobody", (100, 100): "pod shop/a", (100, 101): "pod shop/a", (103, 103): "nobody"}
+        assert {span: owner(line, "10.0.0.1", *span) for span in expected} == expected
+
     def test_a_flow_at_the_change_of_owners_is_nobodys(self) -> None:
         line = timeline(
             pods=[pod("a", "10.0.0.1", ended=100 * SECOND), pod("b", "10.0.0.1", started=100 * SECOND)],
@@ -266,6 +272,6 @@ def test_tenancies_are_sorted_whatever_the_order_of_pods(pods: list[Pod], random
     held = sum(
         len(one.addresses)
         for one in pods
-        if (BEGINNING if one.started is None else one.started) < (FOREVER if one.ended is None else one.ended)
+        if (BEGINNING if one.started is None else one.started) <= (FOREVER if one.ended is None else one.ended)
     )
     assert len(expected) == held
