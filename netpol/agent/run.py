@@ -7,7 +7,6 @@ import ctypes
 import gc
 import secrets
 import select
-import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -94,8 +93,9 @@ class Agent:
         """
         self._settings = settings
         self._log = log
-        self._stop = threading.Event()
-        self._impatient = threading.Event()
+        # A number, not an event: a signal's handler runs within whatever the main thread does, and would wait for ever
+        # for the lock of an event that the thread itself is waiting for.
+        self._asked_to_stop = 0
         self._held = hold(settings.spool)
         self._spool = Spool.open(settings.spool, settings.spool_size)
         self._sender = None if settings.hub is None else Sender(settings.hub, self._spool, log)
@@ -103,9 +103,7 @@ class Agent:
 
     def stop(self) -> None:
         """Ends the recording, from a signal handler or another thread. Asked twice, handshakes are not waited for."""
-        if self._stop.is_set():
-            self._impatient.set()
-        self._stop.set()
+        self._asked_to_stop += 1
 
     def run(self) -> None:
         """Records until it is told to stop; then, with a hub, stays until it is told so, or returns.
@@ -117,10 +115,11 @@ class Agent:
         ends = self._ends()
         if ends is None or time.time_ns() < ends:
             self._record(ends)
-        if not self._stop.is_set() and self._sender is not None and self._settings.windows is None:
+        if not self._asked_to_stop and self._sender is not None and self._settings.windows is None:
             self._log("the time to record is over; what is left is sent, then nothing is done until it is stopped")
-            while not self._stop.wait(_TICK):
+            while not self._asked_to_stop:
                 sign_of_life(self._spool.folder)
+                time.sleep(_TICK)
         if self._sender is not None:
             self._sender.stop(_LAST_SENDING)
             self._log(f"stopped; {self._sender.sent:,} windows sent, {self._spool.waiting():,} wait in the spool")
@@ -175,7 +174,7 @@ class Agent:
     def _follow(self, ring: Ring, interfaces: Interfaces, recorder: Recorder, ends: int | None) -> None:
         """Until it is over."""
         next_tick = 0.0
-        while not self._stop.is_set():
+        while not self._asked_to_stop:
             self._take(ring, interfaces, recorder)
             if interfaces.changed() and not interfaces.all_of_them:
                 ring.use(self._program(interfaces))
@@ -187,15 +186,15 @@ class Agent:
                 self._keep(recorder.tick(now), recorder)
                 if (ends is not None and now >= ends) or self._windows == self._settings.windows:
                     return
-            self._stop.wait(_TOGETHER)
+            time.sleep(_TOGETHER)
             select.select([ring.fileno(), interfaces.fileno()], [], [], max(0.0, next_tick - time.monotonic()))
 
     def _settle(self, ring: Ring, interfaces: Interfaces, recorder: Recorder) -> None:
         """Listens on for a little, so that the last handshakes are not left in doubt."""
         until = time.monotonic() + _SETTLING
-        while time.monotonic() < until and not self._impatient.is_set() and recorder.unsettled(time.time_ns()):
+        while time.monotonic() < until and self._asked_to_stop < 2 and recorder.unsettled(time.time_ns()):
             self._take(ring, interfaces, recorder)
-            self._impatient.wait(_TOGETHER)
+            time.sleep(_TOGETHER)
         self._take(ring, interfaces, recorder)
 
     def _take(self, ring: Ring, interfaces: Interfaces, recorder: Recorder) -> None:

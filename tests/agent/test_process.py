@@ -105,6 +105,17 @@ def test_one_folder_is_one_agents(world: World, tmp_path: Path) -> None:
     end(start(world, tmp_path / "spool"))
 
 
+def test_signals_in_quick_succession_stop_it_all_the_same(world: World, tmp_path: Path) -> None:
+    """A handler runs wherever the main thread is: nothing there may wait for what that thread holds."""
+    process = start(world, tmp_path / "spool", "--window", "1s")
+    for _ in range(200):
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert windows_in(tmp_path / "spool")
+
+
 def test_it_stops_by_itself_and_stays_stopped(world: World, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     process = world.start("node", *agent_words(spool, "--duration", "2s"))
