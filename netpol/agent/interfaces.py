@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _RTMGRP_LINK: Final = 1
 _MOST_NEWS: Final = 1 << 16
+_MOST_REMEMBERED: Final = 1 << 12
 
 
 class Interfaces:
@@ -22,6 +23,7 @@ class Interfaces:
 
     Attributes:
         indices: Of those that count.
+        counted: Of those that count or did: packets may come out of the ring when their interface is gone.
         all_of_them: No pattern was given.
     """
 
@@ -30,6 +32,7 @@ class Interfaces:
         self._patterns = tuple(patterns)
         self.all_of_them = not patterns
         self.indices: frozenset[int] = frozenset()
+        self.counted: frozenset[int] = frozenset()
         self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._news.setblocking(False)
         self._news.bind((0, _RTMGRP_LINK))
@@ -61,6 +64,8 @@ class Interfaces:
                 for index, name in socket.if_nameindex()
                 if not self._patterns or any(fnmatchcase(name, pattern) for pattern in self._patterns)
             )
+            # The kernel gives no index twice, until it has given two thousand million.
+            self.counted = self.indices | (self.counted if len(self.counted) < _MOST_REMEMBERED else frozenset())
 
     def close(self) -> None:
         """No more news."""

@@ -186,7 +186,7 @@ class Agent:
                 self._keep(recorder.tick(now), recorder)
                 if (ends is not None and now >= ends) or self._windows == self._settings.windows:
                     return
-            time.sleep(_TOGETHER)
+            select.select([interfaces.fileno()], [], [], _TOGETHER)  # a new one cannot wait: its pod may begin to talk
             select.select([ring.fileno(), interfaces.fileno()], [], [], max(0.0, next_tick - time.monotonic()))
 
     def _settle(self, ring: Ring, interfaces: Interfaces, recorder: Recorder) -> None:
@@ -207,7 +207,7 @@ class Agent:
         for part in found:
             records = part.records
             if not interfaces.all_of_them:
-                wanted = np.isin(part.interface, list(interfaces.indices))
+                wanted = np.isin(part.interface, list(interfaces.counted))
                 if not wanted.all():
                     records = records.chosen(wanted)
             self._keep(recorder.take(records), recorder)
