@@ -136,6 +136,7 @@ class _Stream:
                 for begin in range(0, len(found), limits.rows):
                     records = found.rows(begin, begin + limits.rows) if len(found) > limits.rows else found
                     yield records.time, decode(records, fragments, tally, reader)
+            tally.consumed += source.consumed - before
             if reader is not None:
                 reader.finish()
         finally:
