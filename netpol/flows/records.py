@@ -213,6 +213,9 @@ def _joined(rows: Records, starts: NDArray[np.intp], result: Records) -> Records
     _take_first(result, rows, starts, real, ("opened_high",))
     if rows["told"].any():
         result["told"] = np.maximum.reduceat(rows["told"], starts)
+        # Each holds one packet for all that were counted; of what they are joined to, one is to stand for them all.
+        stands_in = np.add.reduceat((rows["told"] > 0).astype(np.int64), starts)
+        result["packets"] -= np.maximum(stands_in - 1, 0)
     if rows["minutes"].any():
         result["minutes"] = np.bitwise_or.reduceat(rows["minutes"], starts)
     if rows["tracked"].any():

@@ -170,3 +170,17 @@ def test_the_minutes_of_an_hour_are_those_with_packets() -> None:
     (found,) = table.batches()
     assert found["minutes"].tolist() == [1 << 5 | 1 << 40]
     assert left["minutes"].tolist() == [0]
+
+
+def test_connections_that_were_counted_and_are_joined_later_hold_no_packet_of_before() -> None:
+    """An attempt that was quoted, and what came on its ports two minutes later: apart in their hour, one behind it."""
+    ends: dict[str, Any] = {"source": (1, 30000), "destination": (2, 80)}
+    attempt = Packet(time=BEGIN, flags=SYN, sequence=7, **ends)
+    late = Packet(time=BEGIN + 121 * SECOND, flags=ACK, sequence=7, **ends)
+    told = [pieces([each]) for each in (attempt, late)]
+    for each in told:
+        each["told"], each["packets"], each["bytes"] = int(Outcome.MIDSTREAM) + 1, 1, 0
+    told[0]["events"] |= told[1]["events"]
+    for parts in ([stacked(told)], told):
+        found = rows(assemble(parts))
+        assert sum(each[1] for each in found.values()) == 0
