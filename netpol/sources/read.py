@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _REMEMBERED: Final = 1 << 16
 """Connections that are held until they end, or because more may be said of them."""
 
+_NO_NAMES: Final = "DNS answers in flow logs whose names no message can hold"
+
 _UNTOLD: Final = {
     Kind.HUBBLE: hubble.UNTOLD,
     Kind.ZEEK: zeek.UNTOLD,
@@ -192,6 +194,7 @@ class _Said:
             answers = columns_of(self._answers) if self._answers else None
             if answers is not None:
                 self._names.take_answers(answers)
+            self._names.count(_NO_NAMES, len(self._answers) - (len(answers) if answers is not None else 0))
             if self._greetings:
                 self._names.take_greetings(self._greetings)
         for collected in (self._entries, self._rows, self._answers, self._greetings):

@@ -149,3 +149,16 @@ def test_names_come_from_the_other_logs() -> None:
     time = 1_700_000_001_000_000_000
     found = names.towards([ip_address("10.0.0.1")], ip_address("198.51.100.20"), 6, 8443, time, time)
     assert [(each.name, each.grade.name) for each in found.candidates] == [("api.partner.example", "STRONG")]
+
+
+def test_an_answer_whose_name_no_message_can_hold_is_counted() -> None:
+    answer = (
+        '{"ts":1700000000.1,"id.orig_h":"10.0.0.1","id.orig_p":5353,"id.resp_h":"10.0.0.9","id.resp_p":53,'
+        '"trans_id":7,"query":"%s","qtype_name":"A","rcode":0,"answers":["198.51.100.20"],"TTLs":[60.0]}\n'
+    )
+    names = Names()
+    flows_of(
+        "".join(answer % name for name in ("api.example", "a" * 64 + ".example", "a..example")).encode(), names=names
+    )
+    assert names.tally["DNS answers in flow logs whose names no message can hold"] == 2
+    assert names.tally["DNS answers"] == 1
