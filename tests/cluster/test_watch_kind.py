@@ -71,6 +71,11 @@ class Running:
         self.history.close()
 
 
+def watched_from(server: Server) -> list[str]:
+    """The resource versions from which the watcher asked to watch, so far."""
+    return [query["resourceVersion"] for query in server.asked if "watch" in query]
+
+
 @pytest.fixture(name="run")
 def _run(server: Server, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
@@ -95,9 +100,10 @@ class TestForgotten:
         server.lists = [(200, a_list(pod("a"), pod("b"))), (200, a_list(pod("b"), pod("c"), version=20))]
         server.watches = [answer, (200, b"")]
         one = run()
-        one.wait(lambda: one.names() == {"b", "c"}, "listed anew")
+        one.wait(lambda: len(watched_from(server)) == 2, "watched again")
+        assert one.names() == {"b", "c"}
         assert (one.progress.relists, one.progress.errors) == (1, 0)
-        assert [query["resourceVersion"] for query in server.asked if "watch" in query] == ["10", "20"]
+        assert watched_from(server) == ["10", "20"]
 
     def test_what_came_before_the_error_counts(self, server: Server, run: Run) -> None:
         events = event("ADDED", pod("a", 11)) + event("DELETED", pod("a", 12))
@@ -112,7 +118,7 @@ class TestGoesOn:
     def test_from_where_it_was(self, server: Server, run: Run) -> None:
         server.watches = [(200, event("ADDED", pod("a", 11)) + event("BOOKMARK", pod("", 15))), (200, b"")]
         one = run()
-        one.wait(lambda: sum("watch" in query for query in server.asked) == 2, "watched again")
+        one.wait(lambda: len(watched_from(server)) == 2, "watched again")
         watches = [query for query in server.asked if "watch" in query]
         assert [query["resourceVersion"] for query in watches] == ["10", "15"]
         assert all(query["allowWatchBookmarks"] == "true" for query in watches)
@@ -141,8 +147,9 @@ class TestGoesOn:
         server.lists = [(200, a_list(pod("a"), version=900)), (200, a_list(pod("b"), version=5))]
         server.watches = [*[(504, b"")] * 5, (200, b"")]
         one = run()
-        one.wait(lambda: one.names() == {"b"}, "listed anew")
-        assert [query["resourceVersion"] for query in server.asked if "watch" in query] == [*["900"] * 5, "5"]
+        one.wait(lambda: len(watched_from(server)) == 6, "watched again")
+        assert one.names() == {"b"}
+        assert watched_from(server) == [*["900"] * 5, "5"]
 
     def test_a_list_that_never_ends(self, server: Server, run: Run) -> None:
         endless = json.dumps({"kind": "PodList", "metadata": {"continue": "x", "resourceVersion": "1"}, "items": []})
