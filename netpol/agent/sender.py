@@ -129,7 +129,7 @@ class Sender:
                     return
             except _Later as later:
                 self._forget_connection()
-                self._say(f"hub: {later}; {self.spool.waiting():,} windows wait")
+                self._say(f"hub: {later}; windows that wait: {self.spool.waiting():,}")
                 if self._stop.is_set():
                     return
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

@@ -111,7 +111,7 @@ def _about_hub(report: Report) -> Iterator[str]:
     if not report.nodes:
         yield "nothing was recorded yet"
     if report.waiting and report.waiting.windows:
-        yield f"{report.waiting.windows:,} windows wait for the dataset"
+        yield f"windows that wait for the dataset: {report.waiting.windows:,}"
     if report.cluster and not report.cluster.synced:
         yield "the cluster's history is not complete yet"
 

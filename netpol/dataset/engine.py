@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from netpol.dataset.spill import Spill
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,17 +64,17 @@ class Engine:
         if self._database is None:
             import duckdb  # noqa: PLC0415 - half of netpol's start-up time
 
-            folder = tempfile.TemporaryDirectory(prefix="netpol-dataset-")
+            spill = Spill.make()
             options: dict[str, str | bool | int | float | list[str]] = {
                 "memory_limit": MEMORY,
-                "temp_directory": folder.name,
+                "temp_directory": str(spill.path),
                 "threads": THREADS,
             }
             self._database = duckdb.connect(config=options)
             self._database.execute("SET enable_progress_bar = false")
             with suppress(duckdb.Error):  # without time zones in duckdb, all times are UTC anyway
                 self._database.execute("SET TimeZone = 'UTC'")
-            weakref.finalize(self, _close, self._database, folder)
+            weakref.finalize(self, _close, self._database, spill)
         return self._database
 
     def write(self, target: Path, parts: Iterable[Part], note: str) -> None:
@@ -208,9 +209,9 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
-def _close(database: duckdb.DuckDBPyConnection, folder: tempfile.TemporaryDirectory[str]) -> None:
+def _close(database: duckdb.DuckDBPyConnection, spill: Spill) -> None:
     database.close()
-    folder.cleanup()
+    spill.close()
 
 
 def copy_file(source: Path, target: Path) -> None:

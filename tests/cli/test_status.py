@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from netpol.agent.hub.report import Report, Waiting
+from netpol.cli import status as status_command
 from netpol.cli.main import program
 from netpol.dataset.folder import Dataset
 from netpol.dataset.window import Losses
@@ -72,6 +74,13 @@ def test_what_cannot_be_asked(folder: Path, tmp_path: Path) -> None:
             status(str(folder), "--fail-on", what)
     with pytest.raises(InputError, match="not a dataset"):
         status(str(tmp_path))
+
+
+def test_what_waits_is_told_whether_it_is_one_or_many(capsys: pytest.CaptureFixture[str]) -> None:
+    for windows in (1, 1200):
+        status_command._print(Report(time="", nodes=[], waiting=Waiting(windows, 5)))
+    said = [line for line in capsys.readouterr().err.splitlines() if "dataset" in line]
+    assert said == ["windows that wait for the dataset: 1", "windows that wait for the dataset: 1,200"]
 
 
 def test_the_hub_says_what_its_folder_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
