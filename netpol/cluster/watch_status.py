@@ -71,9 +71,9 @@ class KindProgress:
         """Takes note of a state, and tells whoever wants to know where it is another than before."""
         if state == self.state:
             return
-        self.state = state
         if state in _FOLLOWED or (state in _ABSENT and not self.kind.needed):
-            self.synced = True
+            self.synced = True  # before the state: who sees the state from another thread must not find it untrue
+        self.state = state
         self.tell(self.status())
 
     def took(self, events: int, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import json
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -17,7 +18,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,17 @@ START_SECONDS = 120
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port for a server that cannot say which one it found.
+
+    It is below those that systems lend to clients (Linux from 32768 on, others from 49152 on): until the server binds
+    it, and while it is restarted, any connection of this machine could be given one of them.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+            return port
 
 
 @contextmanager
@@ -111,7 +119,7 @@ class Cluster:
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310  # https to 127.0.0.1
         request.add_header("Authorization", "Bearer admin")
         request.add_header("Content-Type", kind)
-        with inside(self.namespace), urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+        with inside(self.namespace), urllib.request.urlopen(request, timeout=START_SECONDS, context=context) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def token(self, namespace: str, account: str, audiences: list[str], *, pod: Any = None, seconds: int = 3600) -> str:
@@ -158,10 +166,10 @@ class Cluster:
         """Makes etcd forget everything but the present, so that the pages of lists under way expire."""
         key = base64.b64encode(b"x").decode()
         put = json.dumps({"key": key, "value": key}).encode()
-        with urllib.request.urlopen(f"{self.etcd}/v3/kv/put", put, timeout=30) as answer:  # noqa: S310  # loopback
+        with urllib.request.urlopen(f"{self.etcd}/v3/kv/put", put, timeout=START_SECONDS) as answer:  # noqa: S310  # loopback
             revision = json.loads(answer.read())["header"]["revision"]
         compaction = json.dumps({"revision": revision, "physical": True}).encode()
-        urllib.request.urlopen(f"{self.etcd}/v3/kv/compaction", compaction, timeout=30).close()  # noqa: S310
+        urllib.request.urlopen(f"{self.etcd}/v3/kv/compaction", compaction, timeout=START_SECONDS).close()  # noqa: S310
 
 
 def find(name: str, variable: str) -> str:
@@ -253,7 +261,7 @@ def stop(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
     else:
         process.terminate()
     try:
-        process.wait(20)
+        process.wait(START_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

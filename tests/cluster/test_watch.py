@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netpol.cluster import watch_kind
 from netpol.cluster.access import connect
 from netpol.cluster.history import History
 from netpol.cluster.watch import WATCHED, Watcher
 from netpol.cluster.watch_kind import KindWatch
 from tests.cluster.watch_server import Server, a_list, pod
-from tests.cluster.watching import wait_until, watched
+from tests.cluster.watching import DEADLINE_SECONDS, wait_until, watched
 
 if TYPE_CHECKING:
     from netpol.cluster.watch_status import KindStatus
@@ -41,7 +42,7 @@ def test_every_kind_is_followed_and_told_of(server: Server, tmp_path: Path) -> N
         wait_until(lambda: watcher.synced, "synced", watcher.status)
         wait_until(lambda: {one.state for one in watcher.status().values()} == {"watching"}, "all", watcher.status)
         stop.set()
-        thread.join(15)
+        thread.join(DEADLINE_SECONDS)
         assert not thread.is_alive()
     assert {one.resource for one in told} == watcher.status().keys() == {kind.resource for kind in WATCHED}
 
@@ -77,7 +78,10 @@ def test_a_history_to_read_cannot_be_kept_up_to_date(server: Server, tmp_path: P
         Watcher(connect(None, server.kubeconfig), History.read(tmp_path), threading.Event())
 
 
-def test_what_was_listed_is_there_after_a_restart(server: Server, tmp_path: Path) -> None:
+def test_what_was_listed_is_there_after_a_restart(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_kind, "_FRESH", 10**18)  # however long the restart takes here, it is a short one
     server.lists = [(200, a_list(pod("a")))]
     with watched(server.kubeconfig, tmp_path / "h"):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from netpol.cluster.history_read import history_documents
 from netpol.cluster.kinds import KINDS
 from netpol.cluster.manifests import load
 from netpol.cluster.rights import cluster_rules
+from netpol.cluster.watch_stream import Event, EventLines
 from tests.cluster.control_plane import MERGE, Cluster, control_plane
-from tests.cluster.watching import Proxy, wait_until, watched
+from tests.cluster.watching import Proxy, Watched, wait_until, watched
 
+NOT_SERVED = {"ippools", "adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"}
 NODES = next(kind for kind in KINDS if kind.resource == "nodes")
 
 
@@ -69,6 +72,12 @@ class Pods:
             self.delete(name)
 
 
+def wait_until_followed(seen: Watched) -> None:
+    """Waits for each kind: what is not served is asked for again now and then, for a moment."""
+    for resource in seen.watcher.status():
+        seen.wait_for_state(resource, "not served" if resource in NOT_SERVED else "watching")
+
+
 def unseen_ends(path: Path) -> set[str]:
     """The names of what was gone when it was heard of."""
     found = [(one.data["metadata"]["name"], one.span) for one in history_documents(path)]
@@ -85,18 +94,14 @@ def test_what_is_made_changed_and_deleted(cluster: Cluster, pods: Pods, tmp_path
         pods.label("new", app="newer")
         seen.wait_for(lambda found: found["new"].labels == {"app": "newer"}, "changed")
         pods.delete("old")
+        seen.wait_for(lambda found: found["old"].ended is not None, "deleted")
         pods.create("next", "10.0.0.1")
-        seen.wait_for(lambda found: "next" in found and bool(found["next"].addresses), "deleted and followed")
+        seen.wait_for(lambda found: "next" in found and bool(found["next"].addresses), "followed")
         found = seen.pods()
         status = seen.watcher.status()["pods"]
         assert (status.state, status.relists, status.errors, status.refused) == ("watching", 0, 0, 0)
         assert seen.watcher.synced
-        assert {one.resource for one in seen.watcher.status().values() if one.state == "not served"} == {
-            "ippools",
-            "adminnetworkpolicies",
-            "baselineadminnetworkpolicies",
-            "clusternetworkpolicies",
-        }
+        wait_until_followed(seen)
         inventory = seen.inventory()
     assert [str(address) for address in found["new"].addresses] == ["10.0.0.2"]
     assert found["old"].ended is not None
@@ -135,6 +140,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_was(
             assert (status.relists, seen.history.size().gaps) == (0, 0)
             assert status.errors > 0
             assert {"stays", "goes", "came", "flash", "brief"} <= found.keys()
+            monkeypatch.setattr(watch_kind, "_FRESH", 10**18)  # should the watch that catches up end just now
             pods.delete("brief")
             seen.wait_for(lambda found: found["brief"].ended is not None, "live again")
             seen.wait_for_state("pods", "watching")
@@ -160,7 +166,8 @@ def test_a_server_that_forgot_is_asked_for_everything(
     cluster.start_server()  # its cache of changes starts with what is there now
     cluster.compact()
     with watched(cluster.kubeconfig("watcher"), tmp_path) as seen:
-        found = seen.wait_for(lambda found: "came" in found, "listed anew")
+        # What is gone is known at the end of the list, in one step with the gap.
+        found = seen.wait_for(lambda found: "came" in found and found["goes"].ended is not None, "listed anew")
         assert seen.watcher.status()["pods"].relists == 1
         size = seen.history.size()
     assert size.gaps == 1
@@ -188,14 +195,30 @@ def test_a_server_that_is_killed_and_comes_back(
         seen.wait_for(lambda found: found["before"].ended is not None, "watching")
 
 
-def test_bookmarks_tell_that_nothing_happened(cluster: Cluster, tmp_path: Path) -> None:
+def test_bookmarks_tell_that_nothing_happened(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server sends one each minute, and one 2 s before it ends a watch: for that, watches are short here."""
+    bookmarks = threading.Event()
+
+    class Lines(EventLines):
+        def feed(self, chunk: bytes) -> Iterator[Event]:
+            for event in super().feed(chunk):
+                if event.type == "BOOKMARK" and event.item.get("kind") == "Node":
+                    bookmarks.set()
+                yield event
+
+    monkeypatch.setattr(watch_kind, "EventLines", Lines)
+    monkeypatch.setattr(watch_kind, "STREAM_SECONDS", 6)
     with watched(cluster.kubeconfig("watcher"), tmp_path) as seen:
         writer = seen.history.writer
         assert writer is not None
         cluster.call("/api/v1/nodes", {"metadata": {"name": "w1"}})
         wait_until(lambda: seen.watcher.status()["nodes"].events == 1, "a node")
+        bookmarks.clear()
         version, before = writer.reached(NODES)
-        wait_until(lambda: writer.reached(NODES)[1] != before, "a bookmark, once a minute")
+        wait_until(bookmarks.is_set, "a bookmark")
+        wait_until(lambda: writer.reached(NODES)[1] != before, "what it says")
         assert seen.watcher.status()["nodes"].events == 1
         assert int(writer.reached(NODES)[0]) >= int(version)
 
@@ -210,7 +233,7 @@ def test_without_rights(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_the_rights_are_all_that_it_takes(cluster: Cluster, tmp_path: Path) -> None:
     with watched(cluster.kubeconfig("watcher"), tmp_path) as seen:
-        assert {one.state for one in seen.watcher.status().values()} <= {"watching", "not served"}
+        wait_until_followed(seen)
         connection = connect(None, cluster.kubeconfig("watcher"))
         response = connection.open("/api/v1/namespaces/kube-system/configmaps/kube-proxy", (5, 5))
         response.close()

@@ -15,7 +15,7 @@ import pytest
 from netpol.cluster.history import History
 from netpol.cluster.rights import cluster_rules
 from tests.cluster.control_plane import MERGE, Cluster
-from tests.cluster.watching import watched
+from tests.cluster.watching import DEADLINE_SECONDS, watched
 
 CHILD = """
 import os, sys, threading
@@ -62,7 +62,7 @@ def test_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
                 # What came and went before the first list, nobody can know; later, it may only just have begun.
                 next(line for line in told if line == b"pods watching\n" or (first and line.startswith(b"pods")))
                 lives += [pool.submit(churn, cluster, number) for number in range(first, first + PODS // KILLS)]
-                lives[chance.randrange(first, first + PODS // KILLS)].result(timeout=60)
+                lives[chance.randrange(first, first + PODS // KILLS)].result(timeout=DEADLINE_SECONDS)
                 child.kill()
             child.wait()
             with sqlite3.connect(folder / "cluster.sqlite") as database:
@@ -70,7 +70,7 @@ def test_nothing_is_lost(cluster: Cluster, tmp_path: Path) -> None:
             database.close()
             History.read(folder).inventory()
         for life in lives:
-            life.result(timeout=60)
+            life.result(timeout=DEADLINE_SECONDS)
     with watched(kubeconfig, folder) as seen:
         seen.wait_for(lambda found: sum(name.startswith("p") for name in found) >= PODS, "the last")
         expected = {f"p{number:03d}": bool(number % 2) for number in range(PODS)}

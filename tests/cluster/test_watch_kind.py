@@ -18,7 +18,7 @@ from netpol.cluster.watch_kind import KindWatch
 from netpol.cluster.watch_line import Line
 from netpol.cluster.watch_status import KindProgress, KindStatus
 from tests.cluster.watch_server import Server, a_list, event, pod
-from tests.cluster.watching import wait_until
+from tests.cluster.watching import DEADLINE_SECONDS, wait_until
 
 PODS = next(kind for kind in KINDS if kind.resource == "pods")
 TIERS = next(kind for kind in POLICY_KINDS if kind.resource == "adminnetworkpolicies")
@@ -66,7 +66,7 @@ class Running:
 
     def close(self) -> None:
         self.line.close()
-        self.thread.join(20)
+        self.thread.join(DEADLINE_SECONDS)
         assert not self.thread.is_alive()
         self.history.close()
 
@@ -202,7 +202,7 @@ class TestAbsent:
     def test_rights_that_are_granted_later(self, server: Server, run: Run) -> None:
         server.lists = [(403, b""), (403, b""), (200, a_list(pod("a")))]
         one = run()
-        one.wait(lambda: one.progress.state == "watching", "granted")
+        one.wait(lambda: len(one.told) == 6, "granted")
         assert one.names() == {"a"}
         assert [status.state for status in one.told] == [
             "listing",
@@ -249,15 +249,15 @@ def test_objects_that_nobody_can_read_are_left_out_and_counted(server: Server, r
     nameless = {"metadata": {"resourceVersion": "13"}}
     server.watches = [(200, event("ADDED", broken) + event("ADDED", nameless) + event("ADDED", pod("a", 14)))]
     one = run()
-    one.wait(lambda: one.names() == {"a"}, "the others are there")
+    one.wait(lambda: "has no name or uid" in one.progress.refusal, "told of")  # after what was taken is written
     assert one.progress.refused == 2
-    assert "has no name or uid" in one.progress.refusal
+    assert one.names() == {"a"}
 
 
 def test_it_stops_in_the_middle_of_a_silence(run: Run) -> None:
     one = run()
     one.wait(lambda: one.progress.state == "watching", "watching")
     one.line.close()
-    one.thread.join(10)
+    one.thread.join(DEADLINE_SECONDS)
     assert not one.thread.is_alive()
     assert one.progress.errors == 0

@@ -46,8 +46,8 @@ class Proxy:
         self._thread.start()
 
     def cut(self) -> None:
-        self._whole.clear()
-        with self._lock:
+        with self._lock:  # whoever is being let in is either among these, or is not let in
+            self._whole.clear()
             for one in self._sockets:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
@@ -66,16 +66,19 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                if not self._whole.is_set():
-                    client.close()
-                    continue
                 try:
                     server = socket.create_connection(self._target)
                 except OSError:
                     client.close()
                     continue
                 with self._lock:
-                    self._sockets |= {client, server}
+                    whole = self._whole.is_set()
+                    if whole:
+                        self._sockets |= {client, server}
+                if not whole:
+                    client.close()
+                    server.close()
+                    continue
                 for one, other in ((client, server), (server, client)):
                     threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
 
@@ -129,5 +132,5 @@ def watched(kubeconfig: Path, folder: Path, *, synced: bool = True, keep: Keep |
             yield Watched(history, watcher)
         finally:
             stop.set()
-            thread.join(20)
+            thread.join(DEADLINE_SECONDS)
             assert not thread.is_alive(), "it does not stop"
