@@ -95,7 +95,7 @@ class Lab:
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} in {where} failed: {done.stderr.strip() or done.stdout.strip()}")

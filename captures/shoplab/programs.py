@@ -154,7 +154,7 @@ def _started(lab: Lab, where: str, script: str, *arguments: str) -> None:
 
 
 def _until(what: str, answers: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while not answers():
         if time.monotonic() > deadline:
             raise RuntimeError(f"{what} did not start")

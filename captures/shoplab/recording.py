@@ -54,7 +54,7 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        time.sleep(1.5)  # the kernel hands packets over in blocks
+        self._settle()
         for process in self._running:
             self._lab.stop(process)
         if error is not None:
@@ -64,10 +64,22 @@ class Recording:
         packed = gzip.compress(self._raw[NODE_B].read_bytes(), 9, mtime=0)
         (self._folder / "node-b.pcapng.gz").write_bytes(packed)
 
+    def _settle(self) -> None:
+        """Until the recorders have what was sent: the kernel hands packets over in blocks, and others compute, too."""
+        deadline = time.monotonic() + 30
+        before, now = 0, self._written()
+        while before != now and time.monotonic() < deadline:
+            time.sleep(1.5)
+            before, now = now, self._written()
+
+    def _written(self) -> int:
+        """Bytes of both files."""
+        return sum(file.stat().st_size for file in self._raw.values())
+
     @staticmethod
     def _wait(log: Path, file: Path) -> None:
         """Until the recorder has said that it listens and has made its file."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 100
         while not (file.exists() and any(word in log.read_text() for word in ("listening on", "File:"))):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the recorder does not start: {log.read_text()}")

@@ -78,6 +78,7 @@ class Scenario:
         self._lab = lab
         self._followers = followers
         self.times = Times()
+        self._answered = 0
         self.ledger = Ledger(lab)
 
     def play(self, *recorders: AbstractContextManager[object]) -> None:
@@ -158,6 +159,7 @@ class Scenario:
             door = {"host": LOAD_BALANCER, "port": 80, "bind": SHOPPERS[0]}
         answer = self._shoppers("http_request", **door, path=path, method="POST" if path == "/checkout" else "GET")
         self.ledger.answer(str(door["bind"]), answer)
+        self._answered += 1
         if answer["status"] != 200:
             raise RuntimeError(f"the shop answered {answer['status']} to {path}")
 
@@ -238,5 +240,5 @@ class Scenario:
         """Write down what the programs that work on their own have dialled by now."""
         for pod in _API_PODS:
             self.ledger.read_api(pod, before=False)
-        self.ledger.read_nginx(str(WEB))
+        self.ledger.read_nginx(str(WEB), self._answered)
         self.ledger.read_dns(_WEB_POD, *_API_PODS, over_tcp=False)

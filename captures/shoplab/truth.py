@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from shoplab.network import Lab
 
 _QUERY = re.compile(r" (\d+\.\d+\.\d+\.\d+)/(\d+) query\[")
+_LOG_SECONDS = 100
 _SCAN_OUTCOMES = {
     ("connect", "open"): "established",  # nmap finishes the handshake, says nothing and resets
     ("syn", "open"): "half-open",  # nmap resets in answer to the SYN-ACK
@@ -61,8 +63,18 @@ class Ledger:
             purpose = "shop" if record["outcome"] == "established" else "failure"
             self.add(str(pod.workload), tuple(record["remote"]), record["protocol"], outcome, purpose)
 
-    def read_nginx(self, source: str) -> None:
-        """The upstreams that nginx dialled since the last look: without keep-alive, one connection a request."""
+    def read_nginx(self, source: str, requests: int) -> None:
+        """The upstreams that nginx dialled since the last look: without keep-alive, one connection a request.
+
+        Args:
+            source: Where nginx runs.
+            requests: How many it has answered since it was started; it writes one down after it has answered it.
+        """
+        deadline = time.monotonic() + _LOG_SECONDS
+        while nginx_log(self._lab).read_text().count("\n") < requests:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"nginx has not written down {requests} requests")
+            time.sleep(0.05)
         for line in self._fresh(nginx_log(self._lab)):
             for upstream in line.split(","):
                 address, _, port = upstream.strip().rpartition(":")
@@ -109,6 +121,7 @@ class Ledger:
     def _fresh(self, path: Path) -> list[str]:
         """The complete lines that were added since the last look."""
         text = path.read_text() if path.exists() else ""
+        text = text[: text.rfind("\n") + 1]
         start = self._read.get(path, 0)
         self._read[path] = len(text)
         return text[start:].splitlines()

@@ -94,7 +94,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(60)
+            process.wait(100)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -136,11 +136,11 @@ def traffic() -> Iterator[None]:
     """Connections over loopback, one after the other, as long as it is open."""
     over = threading.Event()
     server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(10)
+    server.settimeout(100)
 
     def talk() -> None:
         while not over.wait(TRAFFIC_SECONDS):
-            with socket.create_connection(server.getsockname(), timeout=10) as client, server.accept()[0] as accepted:
+            with socket.create_connection(server.getsockname(), timeout=100) as client, server.accept()[0] as accepted:
                 client.sendall(b"x")
                 accepted.recv(1)
 
@@ -150,7 +150,7 @@ def traffic() -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(30)
+        thread.join(100)
         server.close()
 
 

@@ -182,7 +182,7 @@ def ask(cluster: Cluster, bearer: str, path: str, body: Any = None, method: str 
     request.add_header("Content-Type", "application/json")
     context = ssl.create_default_context(cafile=cluster.authority)
     try:
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=100, context=context) as answer:  # noqa: S310
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

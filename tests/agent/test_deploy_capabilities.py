@@ -30,7 +30,7 @@ def as_container(user: int, capability: str, *command: str | Path) -> int:
     bounding = f"-all,+{capability.lower()}"
     who = ["--reuid", str(user), "--regid", str(user), "--clear-groups"]
     words = ["setpriv", "--bounding-set", bounding, "--inh-caps", "-all", "--no-new-privs", *who, *map(str, command)]
-    return subprocess.run(words, capture_output=True, timeout=30, check=False).returncode
+    return subprocess.run(words, capture_output=True, timeout=100, check=False).returncode
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def _able() -> None:
     if os.geteuid() != 0 or shutil.which("setpriv") is None or not os.access(PYTHON, os.X_OK):
         pytest.skip("needs root, setpriv and a python3 of the system")
     try:
-        if subprocess.run([PYTHON, "-c", OPEN], capture_output=True, timeout=30, check=False).returncode:
+        if subprocess.run([PYTHON, "-c", OPEN], capture_output=True, timeout=100, check=False).returncode:
             pytest.skip("this machine lets root open no packet socket")
     except OSError:
         pytest.skip("no python3")

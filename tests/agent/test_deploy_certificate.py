@@ -52,7 +52,7 @@ def handshake(files: Path, name: str, authority: str) -> None:
         with here, client.wrap_socket(here, server_hostname=name) as wrapped:
             wrapped.sendall(b"x")
     finally:
-        thread.join(20)
+        thread.join(100)
 
 
 @pytest.mark.parametrize("name", ["netpol-hub.watch.svc", "netpol-hub.watch.svc.cluster.local", "localhost"])

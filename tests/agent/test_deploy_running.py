@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.cluster.control_plane import Cluster
 
 NODE = "node-7"
-SECONDS = 90
+SECONDS = 100
 NET_RAW = 1 << 13
 RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
@@ -51,7 +51,7 @@ def get(url: str, authority: Path, bearer: str = "") -> tuple[int, Any]:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {})  # noqa: S310
     context = ssl.create_default_context(cafile=str(authority))
     try:
-        with urllib.request.urlopen(request, timeout=20, context=context) as answer:  # noqa: S310 - this machine
+        with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:  # noqa: S310 - this machine
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         return error.code, None

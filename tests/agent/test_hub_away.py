@@ -13,7 +13,7 @@ from netpol.dataset import layout
 from netpol.dataset.folder import Dataset
 from tests.agent import live_traffic as traffic
 from tests.agent.hub.processes import TOKENS, WRITER
-from tests.agent.live_world import SERVER, World, await_line, needs_world, served_world, windows_in
+from tests.agent.live_world import END_SECONDS, SERVER, World, await_line, needs_world, served_world, windows_in
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,7 +74,7 @@ class Ends:
 
 def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
     process.send_signal(number)
-    return process.communicate(timeout=60)[1]
+    return process.communicate(timeout=END_SECONDS)[1]
 
 
 def test_what_was_recorded_while_the_hub_was_away_arrives_later(world: World, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from netpol.model.flow import TCP
 from tests.agent import live_traffic as traffic
 from tests.agent.live_world import (
     CLIENT,
+    END_SECONDS,
     FAR,
     SERVER,
     SERVER_6,
@@ -26,6 +27,7 @@ from tests.agent.live_world import (
     rows,
     run,
 )
+from tests.cluster.watching import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +125,7 @@ def test_the_kernel_tells_of_connections_that_were_open_before(world: World, tmp
         dropped = ("setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all")
         words = f"-m netpol agent --spool {tmp_path / 'other'} --node-name node-a --conntrack --once --window 1s"
         poorer = world.start("node", *dropped, sys.executable, *words.split())
-        _, errors = poorer.communicate(timeout=60)
+        _, errors = poorer.communicate(timeout=END_SECONDS)
         there = world.python("node", traffic.TRACKED)
         listed = run(*f"ip netns exec {world.name('node')} conntrack -L -p tcp --state ESTABLISHED".split())
     flows = [flow for flow in assemble(window.records for window in recording.windows()) if flow.protocol == TCP]
@@ -139,9 +141,8 @@ def test_a_connection_over_several_windows_is_one(world: World, tmp_path: Path) 
     with world.serving("server", traffic.SERVERS, SERVER, "-"):
         recording = Recording(world, tmp_path, "--window", "1s", "--sample", "16")
         with world.serving("client", traffic.STREAM, SERVER):
-            await_line(recording.agent, "window 3:")
+            wait_until(lambda: sum(len(window.records) > 0 for window in recording.windows()) >= 3, "several windows")
         recording.stop()
-    assert sum(len(window.records) > 0 for window in recording.windows()) >= 3
     assert recording.rows_of_agent() == recording.rows_of_everything()
     assert {row[4:] for row in recording.rows_of_agent()} == {("established", "syn", 1)}
 

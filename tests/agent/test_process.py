@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent import live_traffic as traffic
-from tests.agent.live_world import CLIENT, SERVER, World, await_line, needs_world, run, served_world, windows_in
+from tests.agent.live_world import (
+    CLIENT,
+    END_SECONDS,
+    SERVER,
+    World,
+    await_line,
+    needs_world,
+    run,
+    served_world,
+    windows_in,
+)
 
 if TYPE_CHECKING:
     import subprocess
@@ -41,7 +51,7 @@ def start(world: World, spool: Path, *options: str, before: tuple[str, ...] = ()
 
 def end(process: subprocess.Popen[str], with_signal: int = signal.SIGTERM) -> str:
     process.send_signal(with_signal)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=END_SECONDS)
     return errors
 
 
@@ -67,7 +77,7 @@ def test_net_raw_is_all_it_needs(world: World, tmp_path: Path) -> None:
 def test_without_it_the_agent_says_what_is_missing(world: World, tmp_path: Path) -> None:
     words = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", *agent_words(tmp_path / "spool"))
     process = world.start("node", *words)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 2
     assert "NET_RAW" in errors
     assert "Traceback" not in errors
@@ -98,7 +108,7 @@ def test_one_folder_is_one_agents(world: World, tmp_path: Path) -> None:
     """Two on one node would see everything twice."""
     process = start(world, tmp_path / "spool")
     other = world.start("node", *agent_words(tmp_path / "spool"))
-    _, errors = other.communicate(timeout=60)
+    _, errors = other.communicate(timeout=END_SECONDS)
     assert other.returncode == 2
     assert "another agent" in errors
     end(process)
@@ -111,7 +121,7 @@ def test_signals_in_quick_succession_stop_it_all_the_same(world: World, tmp_path
     for _ in range(200):
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 0, errors
     assert windows_in(tmp_path / "spool")
 
@@ -119,12 +129,12 @@ def test_signals_in_quick_succession_stop_it_all_the_same(world: World, tmp_path
 def test_it_stops_by_itself_and_stays_stopped(world: World, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     process = world.start("node", *agent_words(spool, "--duration", "2s"))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 0, errors
     first = windows_in(spool)
     assert first
     process = world.start("node", *agent_words(spool, "--duration", "2s"))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=END_SECONDS)
     assert "records on" not in errors
     assert [window.identity for window in windows_in(spool)] == [window.identity for window in first]
 

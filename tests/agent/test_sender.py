@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netpol.agent import sender as sender_module
 from netpol.agent.sender import CONTENT_TYPE, Hub, Sender
 from netpol.agent.spool import Spool
 from netpol.dataset.window_codec import write_window
@@ -84,10 +85,10 @@ def sent(sender: Sender, log: list[str], *, until: Callable[[], bool]) -> None:
 
     sender.log = listen
     sender.start()
-    for _ in range(600):
+    for _ in range(2000):
         if until() or done.wait(0.05):
             break
-    sender.stop(30)
+    sender.stop(100)
     assert until(), log
 
 
@@ -150,7 +151,9 @@ def test_whatever_is_no_acknowledgement_deletes_nothing(tmp_path: Path, answer: 
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_is_not_accepted_is_said(tmp_path: Path, status: int) -> None:
+def test_a_token_that_is_not_accepted_is_said(tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_FIRST_WAIT", "_LONGEST_WAIT"):
+        monkeypatch.setattr(sender_module, name, 1000)
     spool = spool_with(tmp_path / "spool", 1)
     log: list[str] = []
     with server(lambda _: (status, {}, b"")) as asked:

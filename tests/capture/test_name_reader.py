@@ -320,7 +320,9 @@ def test_a_hello_over_segments_and_records(reading: Reading, size: int, record_s
         assert reading(frames, limits).said == [PARTNER]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(order=st.permutations(range(5)), again=st.lists(st.integers(0, 4), max_size=3))
 def test_a_hello_in_any_order(reading: Reading, order: list[int], again: list[int]) -> None:
     parts = segments(records(HELLO, 9999), 350)
@@ -512,7 +514,9 @@ def everything() -> list[bytes]:
     return frames
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     flips=st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), max_size=40),
     keep=st.integers(20, 2000),
@@ -533,7 +537,9 @@ def test_damaged_packets_are_read_or_counted(
     assert all(count > 0 for count in found.counts.values())
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(order=st.permutations(range(len(everything()))), block=st.integers(64, 3000), rows=st.integers(1, 9))
 def test_the_block_size_changes_nothing(reading: Reading, order: list[int], block: int, rows: int) -> None:
     some = everything()

@@ -250,8 +250,9 @@ def control_plane(folder: Path, *, namespace: str = "", address: str = "") -> It
         cluster.start_server()
         yield cluster
     finally:
-        cluster.stop_server()
-        stop(store)
+        # By force: in good order it waits for a dozen seconds for watches to end, and there is nothing to be kept.
+        cluster.stop_server(kill=True)
+        stop(store, kill=True)
 
 
 def stop(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:

@@ -57,7 +57,9 @@ def test_windows_that_two_writers_added_at_once_count_once(tmp_path: Path) -> No
     assert tally.packets == len(PACKETS)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(packets_of(), st.sampled_from([4, 6]), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_order_and_batches_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, packets: list[object], family: int, random: object, size: int

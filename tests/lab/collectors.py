@@ -35,7 +35,7 @@ HUB = "192.0.2.3"
 NET_RAW = 1 << 13
 """The bit of CAP_NET_RAW in a process's sets of capabilities (capabilities(7))."""
 _PORT = 8443
-_SECONDS = 60
+_SECONDS = 100
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
@@ -119,7 +119,7 @@ class Hub:
         request.add_header("Authorization", f"Bearer {self.tokens['reader']}")
         with (
             inside(self._lab.namespace("hub")),
-            urllib.request.urlopen(request, timeout=10, context=context) as answer,  # noqa: S310
+            urllib.request.urlopen(request, timeout=_SECONDS, context=context) as answer,  # noqa: S310
         ):
             return json.loads(answer.read())
 

@@ -184,7 +184,7 @@ def _play(folder: Path, *more: str) -> Shop:
     shop = Shop(folder / "captures", folder / "samples")
     command = [sys.executable, str(_ROOT / "captures" / "shop.py"), *more]
     options = ["--captures", str(shop.captures), "--samples", str(shop.samples)]
-    subprocess.run([*command, *options], check=True, timeout=180, capture_output=True, text=True)
+    subprocess.run([*command, *options], check=True, timeout=600, capture_output=True, text=True)
     return shop
 
 

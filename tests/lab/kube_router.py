@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.lab.live_cluster import LiveCluster
 
 _BUILD_SECONDS = 900
-_SYNC_SECONDS = 60
+_SYNC_SECONDS = 100
 _SOURCE = Path(__file__).resolve().parents[1] / "oracles" / "kuberouter"
 _ADDRESS = re.compile(r"10\.244\.\d+\.\d+\b")
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.namespaces
 
 PORT = 81
-_SECONDS = 90
+_SECONDS = 300
 Pair = tuple[str, str]
 """The client's pod and the server's."""
 _PODS = {pod.key: pod for workload in (WEB, REDIS, API, POSTGRES) for pod in pods_of(workload)}
@@ -156,4 +156,4 @@ def test_another_node_loses_nothing_and_neither_does_what_it_saw_of_both(result:
     for pair in (WITHIN_B, BETWEEN):
         seen, made = result.counts(pair)
         assert seen == made
-        assert made > 100
+        assert made > 30

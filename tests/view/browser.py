@@ -72,7 +72,7 @@ class Viewer:
         """Opens a file, and waits until the page answers."""
         self.page.goto("about:blank")
         self.page.goto(f"{path.as_uri()}{link}")
-        self.page.wait_for_selector("html[data-ready]", timeout=60_000)
+        self.page.wait_for_selector("html[data-ready]", timeout=100_000)
 
     def data(self) -> Any:
         """The graph that the page holds."""
@@ -123,9 +123,13 @@ class Viewer:
         )
 
     def _click(self, place: str) -> None:
+        self._draw()
         at = self.page.evaluate(place)
         box = self.page.locator("#graph").bounding_box()
         assert box
         self.page.mouse.click(box["x"] + at["x"], box["y"] + at["y"])
-        # cytoscape waits for a second click before it tells of one, and draws in the next frame.
+        self._draw()
+
+    def _draw(self) -> None:
+        """Waits for the next frame: what is shown anew is brought into view, and drawn, in one."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

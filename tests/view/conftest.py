@@ -60,7 +60,7 @@ def _tabs(browser: Browser, folder: Path) -> Iterator[Callable[..., Viewer]]:
 
     def tab(**options: object) -> Viewer:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(100_000)
         opened.append(Viewer.of(context, folder))
         return opened[-1]
 

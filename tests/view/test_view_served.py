@@ -49,7 +49,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 text=True,
             )
         started.append(process)
-        for _ in range(6000):
+        for _ in range(10_000):
             found = ADDRESS.search(log.read_text())
             if found:
                 return found[1]
@@ -60,7 +60,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield run
     for process in started:
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=100)
         assert (process.returncode, out) == (0, "")
 
 
@@ -74,7 +74,7 @@ def tab(browser: Browser) -> Iterator[Page]:
             said.append(request.url)
 
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(100_000)
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", asked)
@@ -122,7 +122,7 @@ def test_nobody_else_gets_anything(start: Start) -> None:
     address = urlsplit(start(SHOP, "--cluster", CLUSTER))
 
     def ask(path: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", address.port or 0, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", address.port or 0, timeout=100)
         connection.request("GET", path, headers={"Host": f"{host}:{address.port}"})
         answer = connection.getresponse()
         result = answer.status, answer.read()

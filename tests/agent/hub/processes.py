@@ -17,12 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tests.cluster.watching import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 WRITER, NODE_WRITER, READER = "w" * 32, "n" * 32, "r" * 32
 TOKENS = f"# made for tests\nwriter * {WRITER}\nwriter node-a {NODE_WRITER}\nreader ci {READER}\n"
-START_SECONDS = 60
+PATIENCE_SECONDS = 100
+"""With a machine that has a lot to do: where all is well, nobody waits for it."""
+
+
+_QUICK = """
+import importlib, json, sys
+for name, value in json.loads(sys.argv.pop(1)).items():
+    module, _, constant = name.rpartition(".")
+    setattr(importlib.import_module(module), constant, value)
+from netpol.cli.main import main
+main()
+"""
 
 
 @dataclass
@@ -48,7 +61,7 @@ class Hub:
     authority: Path | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
 
-    def connect(self, seconds: float = 30) -> http.client.HTTPConnection:
+    def connect(self, seconds: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
         assert parts.hostname
         if parts.scheme == "https":
@@ -77,10 +90,20 @@ class Hub:
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         self.process.send_signal(with_signal)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
+        """The lines that tell of an event; waits for the first, which another thread reads."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if line["event"] == event]
+
+        wait_until(lambda: bool(found()), event, lambda: self.lines)
+        return found()
+
+    def wait_for_metric(self, text: str) -> None:
+        """Waits for a line of its metrics."""
+        wait_until(lambda: text.encode() in self.get("/metrics").data, text, lambda: self.lines)
 
 
 def ask(
@@ -102,7 +125,13 @@ def ask(
 
 
 @contextmanager
-def hub(folder: Path, *words: str, tokens: str = TOKENS, authority: Path | None = None) -> Iterator[Hub]:
+def hub(
+    folder: Path,
+    *words: str,
+    tokens: str = TOKENS,
+    authority: Path | None = None,
+    quick: Mapping[str, float] | None = None,
+) -> Iterator[Hub]:
     """A hub that answers; killed at the end if it is still there.
 
     Args:
@@ -110,13 +139,15 @@ def hub(folder: Path, *words: str, tokens: str = TOKENS, authority: Path | None 
         words: More of its command line.
         tokens: Its token file.
         authority: The certificate that signed its own.
+        quick: Other values for constants of its modules: how long it waits for what a test makes it wait for.
     """
     folder.mkdir(exist_ok=True)
     file = folder.parent / f"{folder.name}.tokens"
     if not file.exists():
         file.write_text(tokens)
         file.chmod(0o600)
-    command = [sys.executable, "-m", "netpol", "hub", "-d", str(folder), "--token-file", str(file)]
+    program = ["-c", _QUICK, json.dumps(quick)] if quick else ["-m", "netpol"]
+    command = [sys.executable, *program, "hub", "-d", str(folder), "--token-file", str(file)]
     if "--listen" not in words:
         command += ["--listen", "127.0.0.1:0"]
     process = subprocess.Popen(
@@ -127,7 +158,7 @@ def hub(folder: Path, *words: str, tokens: str = TOKENS, authority: Path | None 
     reader = threading.Thread(target=_read, args=(process, found.lines, addresses))
     reader.start()
     try:
-        found.url = addresses.get(timeout=START_SECONDS)
+        found.url = addresses.get(timeout=PATIENCE_SECONDS)
         assert found.url, found.lines
         yield found
     finally:

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from tests.agent.hub import processes
 from tests.agent.hub.test_tls import certificate
 from tests.agent.hub.windows import body, this_minute
 from tests.cluster.control_plane import MERGE, Cluster, control_plane
+from tests.cluster.watching import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,10 +110,7 @@ def token(cluster: Cluster, name: str, *audiences: str, pod: Any = None) -> str:
 
 
 def test_the_hub_is_ready_when_it_knows_the_cluster(hub: Hub) -> None:
-    for _ in range(120):
-        if hub.get("/readyz", "").status == 200:
-            break
-        threading.Event().wait(0.5)
+    wait_until(lambda: hub.get("/readyz", "").status == 200, "ready", lambda: hub.lines)
     assert hub.get("/readyz", "").json["cluster"] is True
 
 
@@ -155,10 +152,8 @@ def test_a_hub_behind_the_api_server_brings_its_own_history(cluster: Cluster, hu
     assert hub.send(*window, mine).status == 200
     hub.get("/readyz", "")
     reader = token(cluster, "netpol-reader")
-    for _ in range(120):
-        if hub.get("/v1/status", reader).json["waiting"]["windows"] == 0 and hub.get("/readyz", "").status == 200:
-            break
-        threading.Event().wait(0.5)
+    wait_until(lambda: hub.get("/v1/status", reader).json["waiting"]["windows"] == 0, "kept", lambda: hub.lines)
+    wait_until(lambda: hub.get("/readyz", "").status == 200, "ready", lambda: hub.lines)
     # Who may create tokens for the reader's account needs no other.
     found = run(cluster, "admin", "flows", "hub://", "-o", "json")
     assert found.returncode == 0, found.stderr

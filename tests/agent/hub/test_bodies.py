@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netpol.agent.hub import app as app_module
 from netpol.agent.hub.admission import Admission
 from netpol.agent.hub.app import Front, Health, application
 from netpol.agent.hub.callers import Callers, Rights
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(name="app")
-def _app(tmp_path: Path) -> Iterator[Starlette]:
-    limits = Limits(body_seconds=0.2, bodies=1000, reserve=0)
+def _app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starlette]:
+    monkeypatch.setattr(app_module, "_DRAIN_SECONDS", 0.2)
+    limits = Limits(body_seconds=2, bodies=1000, reserve=0)
     (tmp_path / "tokens").write_text(TOKENS)
     log, metrics = Log(io.StringIO()), Metrics()
     with ExitStack() as held:

@@ -107,7 +107,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str, **environment: str) -> tup
 @pytest.fixture(name="filled", scope="module")
 def _filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path]]:
     folder = tmp_path_factory.mktemp("filled") / "data"
-    with processes.hub(folder, "--batch-seconds", "1") as hub:
+    # Its files stay as they are: some tests list them once and then fetch them.
+    with processes.hub(folder, "--batch-seconds", "1", "--upkeep-seconds", "86400") as hub:
         for number in range(4):
             window = body(number=number, begin=this_minute() - (4 - number) * 60 * MINUTE, connections=25)
             assert hub.send(*window).status == 200
@@ -150,21 +151,21 @@ def test_hubs_that_cannot_be_asked(filled: tuple[Hub, Path], monkeypatch: pytest
     hub, _ = filled
     address = hub.url.replace("http://", "hub+http://")
     monkeypatch.delenv("NETPOL_HUB_TOKEN", raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    for token, where, says in (
-        ("", address, "no token"),
-        ("x" * 40, address, "does not know the token"),
-        (WRITER, address, "not for readers"),
-        ("two words", address, "not printable ASCII"),
-        (READER, f"hub+http://127.0.0.1:{port}", "not reachable"),
-        (READER, address.replace("hub+http", "hub"), "no trusted connection"),
-    ):
-        with pytest.raises(ClusterError, match=says) as error:
-            run(monkeypatch, "flows", f"{where}?since=7d", NETPOL_HUB_TOKEN=token)
-        assert error.value.exit_code == 3
-        assert error.value.remedy
-        assert not token or token not in str(error.value)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # nobody listens, and nobody else can
+        for token, where, says in (
+            ("", address, "no token"),
+            ("x" * 40, address, "does not know the token"),
+            (WRITER, address, "not for readers"),
+            ("two words", address, "not printable ASCII"),
+            (READER, f"hub+http://127.0.0.1:{deaf.getsockname()[1]}", "not reachable"),
+            (READER, address.replace("hub+http", "hub"), "no trusted connection"),
+        ):
+            with pytest.raises(ClusterError, match=says) as error:
+                run(monkeypatch, "flows", f"{where}?since=7d", NETPOL_HUB_TOKEN=token)
+            assert error.value.exit_code == 3
+            assert error.value.remedy
+            assert not token or token not in str(error.value)
 
 
 class _Shifting(BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,9 @@ from netpol.errors import UsageError
 from tests.agent.hub import processes
 from tests.agent.hub.processes import NODE_WRITER, READER, WRITER, Hub
 from tests.agent.hub.windows import MINUTE, body, this_minute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RUN = "c" * 32
 
@@ -82,7 +86,15 @@ def test_a_run_belongs_to_one_node(hub: Hub) -> None:
     assert (answer.status, answer.json) == (422, {"error": "the run is of node node-a"})
 
 
-def test_bodies_without_an_honest_length(hub: Hub) -> None:
+@pytest.fixture(name="impatient")
+def _impatient(tmp_path: Path) -> Iterator[Hub]:
+    """A hub that hears out briefly what it has refused."""
+    with processes.hub(tmp_path / "data", quick={"netpol.agent.hub.app._DRAIN_SECONDS": 0.3}) as hub:
+        yield hub
+
+
+def test_bodies_without_an_honest_length(impatient: Hub) -> None:
+    hub = impatient
     identity, data = body(run="e" * 32)
     head = (
         f"POST /v1/windows/{identity} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITER}\r\n"
@@ -106,7 +118,9 @@ def raw(hub: Hub, data: bytes) -> bytes:
     """What comes back until the hub closes the connection."""
     parts = urlsplit(hub.url)
     answer = bytearray()
-    with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) as connection:
+    with socket.create_connection(
+        (str(parts.hostname), int(parts.port or 0)), timeout=processes.PATIENCE_SECONDS
+    ) as connection:
         connection.sendall(data)
         with suppress(ConnectionResetError):  # what was sent on top of it was not read
             while chunk := connection.recv(1 << 16):
@@ -127,11 +141,13 @@ def test_a_head_without_end_is_cut_off(hub: Hub) -> None:
     assert hub.get("/healthz").status == 200
 
 
-def test_connections_on_which_nothing_is_asked_are_closed(hub: Hub) -> None:
-    parts = urlsplit(hub.url)
-    place = str(parts.hostname), int(parts.port or 0)
+def test_connections_on_which_nothing_is_asked_are_closed(tmp_path: Path) -> None:
     # One says nothing, one half of a head, one half of its second.
     with ExitStack() as held:
+        quick = {"netpol.agent.hub.serving._HEAD_SECONDS": 2}
+        hub = held.enter_context(processes.hub(tmp_path / "data", quick=quick))
+        parts = urlsplit(hub.url)
+        place = str(parts.hostname), int(parts.port or 0)
         silent, half, second = (held.enter_context(socket.create_connection(place)) for _ in range(3))
         half.sendall(b"GET /healthz HT")
         second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -141,7 +157,7 @@ def test_connections_on_which_nothing_is_asked_are_closed(hub: Hub) -> None:
         assert answer.startswith(b"HTTP/1.1 200")
         second.sendall(b"GET")
         for connection in (silent, half, second):
-            connection.settimeout(20)
+            connection.settimeout(processes.PATIENCE_SECONDS)
             try:
                 assert connection.recv(1 << 16) == b""
             except ConnectionResetError:
@@ -194,9 +210,10 @@ def test_no_token_is_logged(tmp_path: Path) -> None:
             hub.send(*body(), token)
             hub.get(f"/v1/{token}", token)
         hub.stop()
+    # Every line is read by now.
     text = str(hub.lines)
     assert not any(token in text for token in (WRITER, NODE_WRITER, READER, "secretsecret"))
-    assert not hub.said("no log line")
+    assert "no log line" not in {line["event"] for line in hub.lines}
 
 
 @pytest.mark.parametrize("words", [["--listen", "0.0.0.0:0"], ["--listen", "[::]:0"]])

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from netpol.dataset.folder import Dataset
 from tests.agent.hub import processes
 from tests.agent.hub.test_library import wait_until_kept
 from tests.agent.hub.windows import MINUTE, body, this_minute, window
-
-if TYPE_CHECKING:
-    from tests.agent.hub.processes import Hub
 
 HOUR = 60 * MINUTE
 
@@ -22,14 +17,6 @@ def filled(folder: Path, *windows: tuple[str, bytes]) -> None:
     (folder / "inbox").mkdir(parents=True)
     for identity, data in windows:
         (folder / "inbox" / f"{identity}.window").write_bytes(data)
-
-
-def wait_for(hub: Hub, text: bytes) -> None:
-    for _ in range(120):
-        if text in hub.get("/metrics").data:
-            return
-        threading.Event().wait(0.25)
-    raise AssertionError(hub.lines)
 
 
 def test_a_window_that_nobody_remembers_is_kept_and_known(tmp_path: Path) -> None:
@@ -55,7 +42,7 @@ def test_what_cannot_be_read_any_more_is_put_aside_and_said(tmp_path: Path) -> N
     damaged.write_bytes(windows[1][1][:-20])
     with processes.hub(folder, "--batch-seconds", "1") as hub:
         wait_until_kept(hub)
-        wait_for(hub, b"netpol_hub_windows_set_aside_total 1.0")
+        hub.wait_for_metric("netpol_hub_windows_set_aside_total 1.0")
         (line,) = hub.said("a window that was acknowledged cannot be read any more")
         assert line["window"] == windows[1][0]
     assert [path.name for path in (folder / "unreadable").iterdir()] == [damaged.name]
@@ -74,7 +61,7 @@ def test_one_hour_that_cannot_be_written_does_not_hold_up_the_others(tmp_path: P
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_bytes(b"")
     with processes.hub(folder, "--batch-seconds", "1") as hub:
-        wait_for(hub, b"netpol_hub_inbox_windows 1.0")
+        hub.wait_for_metric("netpol_hub_inbox_windows 1.0")
         assert hub.said("the dataset: move failed")
         assert hub.get("/healthz").status == 200
         blocked.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,13 @@ from netpol.dataset.window import Losses
 from tests.agent.hub import processes
 from tests.agent.hub.processes import WRITER, Hub
 from tests.agent.hub.windows import MINUTE, body, this_minute, window
+from tests.cluster.watching import wait_until
 
 HOUR = 60 * MINUTE
 
 
 def wait_until_kept(hub: Hub) -> None:
-    for _ in range(120):
-        if hub.get("/v1/status").json["waiting"]["windows"] == 0:
-            return
-        threading.Event().wait(0.25)
-    pytest.fail("windows wait for the dataset")
+    wait_until(lambda: hub.get("/v1/status").json["waiting"]["windows"] == 0, "no window waits", lambda: hub.lines)
 
 
 def copy(hub: Hub, folder: Path, query: str = "") -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
-import threading
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from netpol.agent.hub.tls import Certificate
 from netpol.errors import InputError
 from tests.agent.hub import processes
 from tests.agent.hub.windows import body
+from tests.cluster.watching import wait_until
 
 
 def certificate(folder: Path, name: str = "localhost", address: str = "127.0.0.9") -> tuple[Path, Path]:
@@ -58,11 +58,12 @@ def shown_name(hub: processes.Hub) -> str:
 def test_a_new_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
     chain, key = certificate(tmp_path / "tls")
     words = ["--listen", "localhost:0", "--tls-cert", str(chain), "--tls-key", str(key)]
-    with processes.hub(tmp_path / "data", *words, authority=chain) as hub:
+    quick = {"netpol.agent.hub.serving._HANDSHAKE_SECONDS": 3, "netpol.agent.hub.serving._TICK_SECONDS": 1}
+    with processes.hub(tmp_path / "data", *words, authority=chain, quick=quick) as hub:
         assert hub.url.startswith("https://")
         hub.url = f"https://localhost:{hub.url.rpartition(':')[2]}"
         port = int(hub.url.rpartition(":")[2])
-        silent = socket.create_connection(("localhost", port), timeout=30)
+        silent = socket.create_connection(("localhost", port), timeout=processes.PATIENCE_SECONDS)
         kept = hub.connect()
         assert processes.ask(kept, "GET", "/healthz").status == 200
         new_chain, new_key = certificate(tmp_path / "new", "rotated")
@@ -70,11 +71,7 @@ def test_a_new_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
         # For a moment the certificate is new and the key old: that must not reach anybody.
         assert shown_name(hub) == "CN=localhost"
         new_key.replace(key)
-        for _ in range(60):
-            if shown_name(hub) == "CN=rotated":
-                break
-            threading.Event().wait(0.5)
-        assert shown_name(hub) == "CN=rotated"
+        wait_until(lambda: shown_name(hub) == "CN=rotated", "rotated")
         assert hub.send(*body()).status == 200
         assert processes.ask(kept, "GET", "/healthz").status == 200
         kept.close()

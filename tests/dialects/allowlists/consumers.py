@@ -31,5 +31,5 @@ def in_namespace(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     if subprocess.run([unshare, "--net", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no right to make a network namespace")
     return subprocess.run(
-        [unshare, "--net", "sh", "-euc", script], cwd=folder, check=False, capture_output=True, text=True, timeout=60
+        [unshare, "--net", "sh", "-euc", script], cwd=folder, check=False, capture_output=True, text=True, timeout=300
     )

@@ -113,7 +113,7 @@ def test_envoy_validates_its_bootstrap(options: Options, tmp_path: Path) -> None
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
 
