@@ -13,13 +13,16 @@ from netpol.flows.records import ACK, DATA, FIN, RST, SEEN, SYN, SYNACK
 from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP
 from netpol.sources.builder import Entry, end_of, identity_of
 from netpol.sources.tally import Passed
-from netpol.sources.times import of_epoch, of_rfc3339, of_seconds
+from netpol.sources.times import of_epoch, of_nanoseconds, of_rfc3339, of_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-UNTOLD: Final = ("link-layer bytes",)
+UNTOLD: Final = (
+    "link-layer bytes",
+    "what a Service's address and the pod behind it have in common: a connection counts under both",
+)
 
 _PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
 _TUNNEL_PORTS: Final = frozenset({4789, 8472, 6081, 4754})
@@ -100,7 +103,7 @@ def read_connection(row: Mapping[str, Any]) -> Entry | Passed:
     if one.family != other.family:
         raise ValueError("addresses of two families")
     first = time_of(row)
-    last = first + _duration(row.get("duration", 0))
+    last = of_nanoseconds(first + _duration(row.get("duration", 0)))
     packets = number_of(row, "orig_pkts"), number_of(row, "resp_pkts")
     size = number_of(row, "orig_ip_bytes") + number_of(row, "resp_ip_bytes")
     name = text_of(row, "proto")
