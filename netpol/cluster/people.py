@@ -1,14 +1,13 @@
-"""Pods by their names, for logs that know no addresses."""
+"""Pods and nodes by their names, for logs that know no addresses."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from netpol.sources.people import Found
 
-    from netpol.model.flow import Address
+if TYPE_CHECKING:
     from netpol.model.inventory import Inventory, Pod
 
 _ANY: Final = "*"
@@ -21,9 +20,10 @@ class PodNames:
         pods = [pod for pod in inventory.pods if pod.addresses and not pod.host_network]
         self._pods = sorted(pods, key=_name)
         self._names = [_name(pod) for pod in self._pods]
+        self._nodes = {node.name: node for node in inventory.nodes if node.addresses}
 
-    def addresses(self, namespace: str, name: str, first: int, last: int) -> Sequence[Address]:
-        """The addresses of the first such pod by name that was there at the time."""
+    def pod(self, namespace: str, name: str, first: int, last: int) -> Found | None:
+        """The first such pod by name that was there at the time."""
         begin = (namespace, name.removesuffix(_ANY))
         for index in range(bisect_left(self._names, begin), len(self._names)):
             found = self._names[index]
@@ -35,8 +35,13 @@ class PodNames:
             pod = self._pods[index]
             was_there = (pod.started is None or pod.started <= last) and (pod.ended is None or pod.ended > first)
             if fits and was_there:
-                return pod.addresses
-        return ()
+                return Found(pod.addresses, pod.started, pod.ended)
+        return None
+
+    def node(self, name: str) -> Found | None:
+        """The node, as it is now."""
+        node = self._nodes.get(name)
+        return Found(node.addresses) if node is not None else None
 
 
 def _name(pod: Pod) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from netpol.flows.views import ANSWERER, ASKER
 from netpol.model.flow import NO_TENANCY, PORT_PROTOCOLS, Direction, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from netpol.model.flow import Address
 
@@ -112,12 +112,14 @@ class Whole:
         client: Who opened them; the port is told where it is known.
         server: Who was to answer.
         outcome: What came of them, as far as the log tells.
-        two_way: Data went both ways.
+        two_way: Data went both ways, or the log does not tell: a silence that nobody speaks of is none.
         first: Nanoseconds since the Unix epoch, None where the log has no times.
         last: The same.
         connections: How many, at least 1.
-        key: What other entries about the same connections have too, which add nothing but what they know more; None
-            where each entry is about connections of its own.
+        key: What other entries about the same connections have too; None where each entry is about connections of its
+            own.
+        teller: Who says so, of those whose entries have the same key. What two tellers say is the same told twice, and
+            adds nothing but what one knows more; what one teller says twice is of other connections.
     """
 
     protocol: int
@@ -131,19 +133,32 @@ class Whole:
     packets: int = 0
     bytes: int = 0
     key: Hashable | None = None
+    teller: str = ""
 
     def with_(self, other: Whole) -> Whole:
-        """What two entries about the same connections say together: the greater counts, the better outcome."""
+        """What two tellers of the same connections say together: the greater counts, the better outcome."""
+        return self._joined(other, max)
+
+    def and_(self, other: Whole) -> Whole:
+        """What one teller said of some connections and of others: the counts together, the better outcome."""
+        return self._joined(other, _added)
+
+    def _joined(self, other: Whole, both: Callable[[int, int], int]) -> Whole:
         return replace(
             self,
             outcome=min(self.outcome, other.outcome, key=_KNOWS_MOST.index),
             two_way=self.two_way or other.two_way,
             first=min((each for each in (self.first, other.first) if each is not None), default=None),
             last=max((each for each in (self.last, other.last) if each is not None), default=None),
-            connections=max(self.connections, other.connections),
-            packets=max(self.packets, other.packets),
-            bytes=max(self.bytes, other.bytes),
+            connections=both(self.connections, other.connections),
+            packets=both(self.packets, other.packets),
+            bytes=both(self.bytes, other.bytes),
         )
+
+
+def _added(one: int, other: int) -> int:
+    """A sum that a column of the table can hold."""
+    return min(one + other, 1 << 50)
 
 
 _KNOWS_MOST: Final = (Outcome.ESTABLISHED, Outcome.MIDSTREAM, Outcome.REFUSED, Outcome.UNANSWERED, Outcome.UNKNOWN)

@@ -1,29 +1,54 @@
 """Calico: flows as Whisker and Goldmane tell them, and flow logs of Calico Enterprise and Cloud, an object a line.
 
-goldmane/proto/api.proto and whisker-backend/pkg/apis/v1/flows.go of projectcalico/calico; "Flow log data types" of
-Calico Enterprise's documentation. Flows are added up over time, nodes, clients' ports and, but for some of the
-commercial editions' logs, replicas: an end is the name that pods of one controller share (`web-5d9f-*`), without an
-address. It stands for one of these pods, whichever. `pub`, `pvt` and network sets have no address, and cannot be
-used. The same flow is told by its source and by its destination: it counts once.
+goldmane/proto/api.proto, goldmane/pkg/emitter and whisker-backend/pkg/apis/v1/flows.go of projectcalico/calico; "Flow
+log data types" of Calico Enterprise's documentation. Flows are added up over time, nodes, clients' ports and, but for
+some of the commercial editions' logs, replicas: an end is the name that pods of one controller share (`web-5d9f-*`),
+without an address. It stands for one of these pods, whichever. `pub`, `pvt` and network sets have no address, and
+cannot be used. The same flow is told by its source and by its destination: it counts once.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from netpol.model.flow import SCTP, TCP, UDP, Outcome
+from netpol.model.flow import SCTP, TCP, UDP
 from netpol.sources.builder import End, Whole, end_of
+from netpol.sources.calico_outcome import Counts, outcome_of
 from netpol.sources.tally import Passed
 from netpol.sources.times import of_rfc3339, of_seconds
 
-UNTOLD: Final = ("which replica", "addresses outside the cluster, where they are added up", "clients' ports")
+UNTOLD: Final = (
+    "which replica",
+    "addresses outside the cluster and of nodes, where they are added up",
+    "clients' ports",
+    "whether connections worked that carried little, where it counts no connections (Whisker)",
+)
 
 _PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "6": TCP, "17": UDP, "132": SCTP}
-_LARGEST_EMPTY: Final = 100
-"""Bytes of a TCP packet that carries nothing, with all options, in IPv6: larger ones on average carry data."""
-_NO_PODS: Final = frozenset({"net", "ns", "hep", "network", "networkset", "hostendpoint"})
+_ACTIONS: Final = {"1": "allow", "2": "deny", "3": "pass"}
+_REPORTERS: Final = {"1": "src", "2": "dst"}
+_TYPES: Final = {
+    "1": "pod",
+    "wep": "pod",
+    "workloadendpoint": "pod",
+    "2": "host",
+    "hep": "host",
+    "hostendpoint": "host",
+    "3": "set",
+    "ns": "set",
+    "networkset": "set",
+    "4": "network",
+    "net": "network",
+    "network": "network",
+}
+"""How the protobuf (numbers, names) and the commercial editions' logs call what an end is."""
+_NETWORKS: Final = frozenset({"pub", "pvt", "PUBLIC NETWORK", "PRIVATE NETWORK"})
+"""The second two: as Whisker shows the first two."""
+_NOT_NAMESPACED: Final = frozenset({"", "-", "Global"})
+_AUTOMATIC: Final = "-auto-hep"
+"""Ends the names of the host endpoints that Calico makes for nodes by itself."""
 
 
 class Group(NamedTuple):
@@ -31,9 +56,17 @@ class Group(NamedTuple):
 
     Attributes:
         name: Ends in `*` where it is what their names begin with.
+        told: The address of one of them, where the flow tells it beside the name; port 0.
     """
 
     namespace: str
+    name: str
+    told: End | None = None
+
+
+class Host(NamedTuple):
+    """A node by its name."""
+
     name: str
 
 
@@ -41,11 +74,11 @@ class Told(NamedTuple):
     """A flow whose ends may be names.
 
     Attributes:
-        whole: All but the ends: `client` and `server` hold the port, and an address where one is told.
+        whole: All but the ends: `client` and `server` hold nothing yet.
     """
 
-    client: End | Group
-    server: End | Group
+    client: End | Group | Host
+    server: End | Group | Host
     port: int
     whole: Whole
 
@@ -53,58 +86,98 @@ class Told(NamedTuple):
 class _Fields(msgspec.Struct):
     start_time: int | float | str = 0
     end_time: int | float | str = 0
-    action: str = ""
-    reporter: str = ""
+    action: str | int = ""
+    reporter: str | int = ""
     source_ip: str | None = None
-    source_name: str = ""
-    source_name_aggr: str = ""
-    source_namespace: str = ""
-    source_type: str = ""
+    source_name: str | None = ""
+    source_name_aggr: str | None = ""
+    source_namespace: str | None = ""
+    source_type: str | int | None = ""
+    source_port: int | str | None = None
     dest_ip: str | None = None
-    dest_name: str = ""
-    dest_name_aggr: str = ""
-    dest_namespace: str = ""
-    dest_type: str = ""
+    dest_name: str | None = ""
+    dest_name_aggr: str | None = ""
+    dest_namespace: str | None = ""
+    dest_type: str | int | None = ""
     dest_port: int | str | None = None
-    proto: int | str = ""
-    protocol: int | str = ""
+    proto: int | str | None = ""
+    protocol: int | str | None = ""
     packets_in: int | str = 0
     packets_out: int | str = 0
     bytes_in: int | str = 0
     bytes_out: int | str = 0
-    num_flows_started: int | str = 0
-    num_connections_started: int | str = 0
+    num_flows_started: int | str | None = None
+    num_connections_started: int | str | None = None
 
 
-_decoder: Final = msgspec.json.Decoder(_Fields)
-NOBODY: Final = Group("", "")
+class _Line(_Fields):
+    """A flow, or a message of Goldmane around one: a result with its flow, a flow with its key."""
+
+    flow: dict[str, Any] | None = None
+    Key: dict[str, Any] | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Line)
 
 
 def read_line(line: bytes) -> Told | Passed:
-    """The flow of one line.
+    """The flow of one line; one of Whisker's stream of events has `data:` before it.
 
     Raises:
         ValueError: It cannot be read; the message says why.
     """
-    flow = _decoder.decode(line)
-    action = flow.action.lower()
+    line = line.removeprefix(b"data:")
+    fields = _decoder.decode(line)
+    if fields.flow is not None or fields.Key is not None:
+        return _read(_of_goldmane(msgspec.json.decode(line)))
+    return _read(fields)
+
+
+def _of_goldmane(message: dict[str, Any]) -> _Fields:
+    """The fields of a flow and of its key; where none were started, protobuf leaves the count out."""
+    flow = message.get("flow") or message
+    key = flow.get("Key") or flow.get("key")
+    if not isinstance(key, dict):
+        raise ValueError("a flow without a key")  # noqa: TRY004 - what is wrong is the log
+    row = {_snake(name): value for part in (flow, key) for name, value in part.items()}
+    return msgspec.convert({"num_connections_started": 0, **row}, _Fields)
+
+
+def _snake(name: str) -> str:
+    """Protobuf's JSON has `destPort` where Go's has `dest_port`."""
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name)
+
+
+def _read(flow: _Fields) -> Told | Passed:
+    action = _word(flow.action, _ACTIONS)
     if action not in {"allow", "deny"}:
         return Passed("Calico: neither allowed nor denied")
     protocol = _PROTOCOLS.get(str(flow.proto or flow.protocol).lower())
     if protocol is None:
         return Passed("Calico: a protocol without ports")
-    port = int(flow.dest_port or 0)
+    port = _whole(flow.dest_port or 0)
     if not 0 < port <= 65535:
         return Passed("Calico: no port")
     ends = (
         _end(flow.source_ip, flow.source_namespace, flow.source_name, flow.source_name_aggr, flow.source_type),
         _end(flow.dest_ip, flow.dest_namespace, flow.dest_name, flow.dest_name_aggr, flow.dest_type),
     )
-    if NOBODY in ends:
-        return Passed("Calico: an end without address or name of its own")
+    client, server = ends
+    if isinstance(client, Passed):
+        return client
+    if isinstance(server, Passed):
+        return server
+    family = next((each.family for each in (_told(client), _told(server)) if each is not None), None)
     first, last = _time(flow.start_time), _time(flow.end_time)
-    packets, size = _pair(flow.packets_in, flow.packets_out), _pair(flow.bytes_in, flow.bytes_out)
-    outcome, two_way = _outcome(protocol, packets, size) if action == "allow" else (Outcome.UNANSWERED, False)
+    started = flow.num_flows_started if flow.num_flows_started is not None else flow.num_connections_started
+    counts = Counts(
+        packets=_pair(flow.packets_in, flow.packets_out),
+        size=_pair(flow.bytes_in, flow.bytes_out),
+        started=None if started is None else _whole(started),
+        family=family,
+        source_tells=_word(flow.reporter, _REPORTERS) != "dst",
+    )
+    outcome, two_way = outcome_of(protocol, counts, allowed=action == "allow")
     nowhere = End(4, 0, 0, 0)
     whole = Whole(
         protocol=protocol,
@@ -114,33 +187,44 @@ def read_line(line: bytes) -> Told | Passed:
         two_way=two_way,
         first=first,
         last=max(first, last),
-        connections=max(1, min(int(flow.num_flows_started or flow.num_connections_started or 1), 1 << 31)),
-        packets=sum(packets),
-        bytes=sum(size),
-        key=(protocol, *ends, port, first, action),
+        connections=max(1, min(counts.started or 1, 1 << 31)),
+        packets=sum(counts.packets),
+        bytes=sum(counts.size),
+        key=(protocol, *ends, port, str(flow.source_port), first, action),
+        teller=_word(flow.reporter, _REPORTERS),
     )
-    return Told(*ends, port, whole)
+    return Told(client, server, port, whole)
 
 
-def _end(address: str | None, namespace: str, name: str, aggregated: str, kind: str) -> End | Group:
-    """An address where it is told; else the name, if it is one of pods."""
-    if address:
-        return end_of(address)
-    own = name if name not in {"", "-"} else aggregated
-    if kind.lower() in _NO_PODS or namespace in {"", "-"} or own in {"", "-", "pub", "pvt"}:
-        return NOBODY
-    return Group(namespace, own)
+def _end(
+    address: str | None, namespace: str | None, name: str | None, aggregated: str | None, kind: str | int | None
+) -> End | Group | Host | Passed:
+    """An address where it is told, with the name if it is a pod's; else the name, if it is one of pods or of a node."""
+    told = end_of(address) if address and address != "-" else None
+    own = name if name not in {None, "", "-"} else aggregated
+    what = _TYPES.get(str(kind or "").lower(), "")
+    if told is not None:
+        pod = what == "pod" and namespace and own
+        return Group(str(namespace), str(own), told) if pod else told
+    if own in {None, "", "-"}:
+        return Passed("Calico: an end without address and name")
+    if what == "network" or own in _NETWORKS:
+        return Passed("Calico: an end outside, whose address is not told (public or private network)")
+    if what == "set":
+        return Passed("Calico: an end in a network set, whose address is not told")
+    if what == "host" or namespace is None or namespace in _NOT_NAMESPACED:
+        # Without namespace and type, as Whisker tells it, this may be a set too: then no node has the name.
+        return Host(str(own).removesuffix(_AUTOMATIC))
+    return Group(namespace, str(own))
 
 
-def _outcome(protocol: int, packets: tuple[int, int], size: tuple[int, int]) -> tuple[Outcome, bool]:
-    """What came of it: a SYN and the RST in answer are packets both ways, too, and carry nothing."""
-    both = min(packets) > 0
-    if protocol == UDP:
-        return (Outcome.ESTABLISHED if both else Outcome.UNANSWERED), both
-    carried = [each > count * _LARGEST_EMPTY for each, count in zip(size, packets, strict=True)]
-    if both and any(carried):
-        return Outcome.ESTABLISHED, all(carried)
-    return (Outcome.UNKNOWN if both else Outcome.UNANSWERED), False
+def _told(end: End | Group | Host) -> End | None:
+    return end.told if isinstance(end, Group) else end if isinstance(end, End) else None
+
+
+def _word(value: str | int, numbers: dict[str, str]) -> str:
+    text = str(value).lower()
+    return numbers.get(text, text)
 
 
 def _time(value: float | str) -> int:
@@ -149,8 +233,12 @@ def _time(value: float | str) -> int:
     return of_seconds(float(value))
 
 
-def _pair(one: int | str, other: int | str) -> tuple[int, int]:
-    pair = int(one), int(other)
-    if min(pair) < 0 or max(pair) >= 1 << 50:
+def _whole(value: int | str) -> int:
+    number = int(value)
+    if not 0 <= number < 1 << 50:
         raise ValueError("a count that is none")
-    return pair
+    return number
+
+
+def _pair(one: int | str, other: int | str) -> tuple[int, int]:
+    return _whole(one), _whole(other)

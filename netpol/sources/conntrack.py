@@ -20,7 +20,11 @@ from netpol.sources.times import of_epoch
 if TYPE_CHECKING:
     from netpol.sources.builder import End
 
-UNTOLD: Final = ("times, in a listing", "packets and bytes, unless nf_conntrack_acct is on")
+UNTOLD: Final = (
+    "times, in a listing",
+    "packets and bytes, unless nf_conntrack_acct is on",
+    "which connections another node tells of as well: they count on both",
+)
 
 _PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPV6, "ipv6-icmp": ICMPV6}
 _PAIR: Final = re.compile(r"([a-z_-]+)=(\S*)", re.ASCII)
@@ -98,7 +102,7 @@ class Tracked:
             client=self.client,
             server=self.server,
             outcome=self.outcome,
-            two_way=self.assured,
+            two_way=self.assured or self.protocol == UDP,
             first=self.first,
             last=self.time,
             packets=self.packets,

@@ -2,9 +2,9 @@
 
 Shape and meaning: cilium/cilium api/v1/flow/flow.proto and api/v1/observer/observer.proto, in protobuf's JSON with the
 names of the proto. proto3 leaves out zeros and false; a field mask can leave out anything. `is_reply` is a wrapper:
-absent, it is not known. A record is about one packet that Cilium saw at one place, so a connection is in the log once
-for each node and place; records of one 5-tuple are joined by it. What policy dropped is an attempt, whatever else is
-said of it.
+absent, it is not known, unless the deprecated `reply` is true: that this is false says nothing. A record is about one
+packet that Cilium saw at one place, so a connection is in the log once for each node and place; records of one 5-tuple
+are joined by it. What policy dropped is an attempt, whatever else is said of it.
 """
 
 from __future__ import annotations
@@ -16,109 +16,34 @@ import msgspec
 from netpol.flows.records import ACK, DATA, FIN, RST, SEEN, SYN, SYNACK
 from netpol.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP
 from netpol.sources.builder import Entry, end_of, identity_of
+from netpol.sources.hubble_fields import Flow, Record
 from netpol.sources.tally import Passed
 from netpol.sources.times import of_rfc3339
 
 if TYPE_CHECKING:
     from netpol.sources.builder import End
+    from netpol.sources.hubble_fields import Flags
 
-UNTOLD: Final = ("bytes on the wire", "packets that Cilium's monitor aggregated")
+UNTOLD: Final = (
+    "bytes on the wire",
+    "packets that Cilium's monitor aggregated",
+    "what a Service's address and the pod behind it have in common: a connection counts under both",
+)
 
 _FORWARDED: Final = frozenset({"FORWARDED", "REDIRECTED", "AUDIT", "TRACED"})
+_VERDICTS: Final[dict[str | int, str]] = {
+    1: "FORWARDED",
+    2: "DROPPED",
+    3: "ERROR",
+    4: "AUDIT",
+    5: "REDIRECTED",
+    6: "TRACED",
+    7: "TRANSLATED",
+}
+_TYPES: Final[dict[str | int, str]] = {1: "L3_L4", 2: "L7", 3: "SOCK"}
+"""Readers of other versions write enums as numbers."""
 _ASKS: Final = {ICMP: 8, ICMPV6: 128}
 _ANSWERS: Final = {ICMP: 0, ICMPV6: 129}
-
-
-class _Flags(msgspec.Struct):
-    FIN: bool = False
-    SYN: bool = False
-    RST: bool = False
-    PSH: bool = False
-    ACK: bool = False
-
-
-class _Ports(msgspec.Struct):
-    source_port: int = 0
-    destination_port: int = 0
-    flags: _Flags | None = None
-
-
-class _Message(msgspec.Struct):
-    type: int = 0
-
-
-class _Layer4(msgspec.Struct):
-    TCP: _Ports | None = None
-    UDP: _Ports | None = None
-    SCTP: _Ports | None = None
-    ICMPv4: _Message | None = None
-    ICMPv6: _Message | None = None
-
-
-class _Addresses(msgspec.Struct):
-    source: str = ""
-    destination: str = ""
-
-
-class Dns(msgspec.Struct):
-    """What Cilium's DNS proxy saw: a question, or its answer."""
-
-    query: str = ""
-    ips: list[str] = []
-    ttl: int = 0
-    rcode: int = 0
-    qtypes: list[str] = []
-
-
-class _Header(msgspec.Struct):
-    key: str = ""
-    value: str = ""
-
-
-class Http(msgspec.Struct):
-    """What Cilium's HTTP proxy saw."""
-
-    url: str = ""
-    headers: list[_Header] = []
-
-
-class _Layer7(msgspec.Struct):
-    type: str = ""
-    dns: Dns | None = None
-    http: Http | None = None
-
-
-class Flow(msgspec.Struct):
-    """The fields of a flow that say something about who talked to whom."""
-
-    time: str = ""
-    verdict: str = ""
-    IP: _Addresses | None = None
-    l4: _Layer4 | None = None
-    l7: _Layer7 | None = None
-    Type: str = ""
-    is_reply: bool | None = None
-
-
-class _Lost(msgspec.Struct):
-    num_events_lost: int | str = 0
-
-
-class Record(msgspec.Struct):
-    """A line: a flow in its wrapper, a flow bare, or something else that the observer tells."""
-
-    flow: Flow | None = None
-    lost_events: _Lost | None = None
-    node_status: dict[str, object] | None = None
-    agent_event: dict[str, object] | None = None
-    debug_event: dict[str, object] | None = None
-    time: str = ""
-    verdict: str = ""
-    IP: _Addresses | None = None
-    l4: _Layer4 | None = None
-    l7: _Layer7 | None = None
-    Type: str = ""
-    is_reply: bool | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(Record)
@@ -135,7 +60,12 @@ def read_line(line: bytes) -> Entry | Flow | Passed:
         return Passed("Hubble: events lost", max(0, int(record.lost_events.num_events_lost)))
     if record.node_status is not None or record.agent_event is not None or record.debug_event is not None:
         return Passed("Hubble: not a flow")
-    return _flow(record.flow or _bare(record))
+    flow = record.flow or _bare(record)
+    flow.verdict = _VERDICTS.get(flow.verdict, flow.verdict)
+    flow.Type = _TYPES.get(flow.Type, flow.Type)
+    if flow.is_reply is None and flow.reply:
+        flow.is_reply = True
+    return _flow(flow)
 
 
 def _bare(record: Record) -> Flow:
@@ -147,6 +77,7 @@ def _bare(record: Record) -> Flow:
         l7=record.l7,
         Type=record.Type,
         is_reply=record.is_reply,
+        reply=record.reply,
     )
 
 
@@ -257,7 +188,7 @@ def _identity(client: End, server: End) -> tuple[int, int]:
     return identity_of(f"{client}{server}")
 
 
-def _tcp_events(flags: _Flags | None) -> int:
+def _tcp_events(flags: Flags | None) -> int:
     """Events of the sender; data is what is pushed, because Hubble does not tell sizes."""
     if flags is None:
         return SEEN

@@ -13,7 +13,7 @@ from netpol.sources.tally import Passed
 from netpol.sources.times import of_rfc3339
 
 if TYPE_CHECKING:
-    from netpol.sources.hubble import Flow, Http
+    from netpol.sources.hubble_fields import Flow, Http
 
 
 def read_names(flow: Flow) -> Answer | Greeting | Passed:

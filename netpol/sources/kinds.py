@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from netpol.sources import vpc
+from netpol.sources import verdicts, vpc
 
 
 class Kind(Enum):
@@ -25,13 +25,12 @@ class Kind(Enum):
     INSPEKTOR = "Inspektor Gadget"
 
 
-_LINES: Final = 20
 _STAMP: Final = r"(?:\[\d{1,10}\.\d{1,9}\s*\]\s*)?"
 _CONNTRACK: Final = re.compile(
     rf"\s*{_STAMP}(?:\[(?:NEW|UPDATE|DESTROY)\]\s+)?(?:ipv[46]\s+\d+\s+)?[a-z0-9-]+\s+\d+\s+.*\bsrc=\S+\s+dst=\S+",
     re.ASCII,
 )
-_VPC: Final = re.compile(r"\d{1,2} (?:\d{12}|unknown) eni-\S+( \S+){11}", re.ASCII)
+_VPC: Final = re.compile(r"(?:\d{4}-\S{15,30} )?\d{1,2} (?:\d{12}|unknown) eni-\S+( \S+){11}", re.ASCII)
 
 
 _NAMES_OF_GKE: Final = {"connection", "disposition"}
@@ -40,6 +39,8 @@ _NAMES: Final = (
     (Kind.VPC_CNI, {"Src IP", "Dest IP", "Verdict"}),
     (Kind.GKE, _NAMES_OF_GKE),
     (Kind.CALICO, {"reporter", "action", "dest_port"}),
+    (Kind.CALICO, {"Key", "start_time"}),
+    *((Kind.INSPEKTOR, {"src", "dst", name}) for name in ("operation", "qr", "type")),
 )
 """Fields that no other log has together."""
 
@@ -50,7 +51,7 @@ def kind_of(head: bytes) -> Kind | None:
     Args:
         head: Its first bytes, unpacked; some thousands are enough.
     """
-    texts = [line.strip() for line in head.split(b"\n")[:_LINES] if line.strip()]
+    texts = [line.strip() for line in head.split(b"\n") if line.strip()]
     whole = texts if head.endswith(b"\n") or len(texts) == 1 else texts[:-1] or texts
     for raw in whole:
         kind = _kind_of_line(raw)
@@ -60,8 +61,8 @@ def kind_of(head: bytes) -> Kind | None:
 
 
 def _kind_of_line(raw: bytes) -> Kind | None:
-    if raw.startswith(b"{"):
-        return _kind_of_object(raw)
+    if raw.startswith((b"{", b"data:")):
+        return _kind_of_object(raw.removeprefix(b"data:"))
     try:
         line = raw.decode("ascii")
     except UnicodeDecodeError:
@@ -70,6 +71,8 @@ def _kind_of_line(raw: bytes) -> Kind | None:
         return Kind.ZEEK
     if _VPC.fullmatch(line) or vpc.heading(line) is not None:
         return Kind.VPC
+    if verdicts.CLOUDWATCH.fullmatch(line):
+        return Kind.VPC_CNI
     return Kind.CONNTRACK if _CONNTRACK.match(line) else None
 
 
@@ -79,16 +82,16 @@ def _kind_of_object(raw: bytes) -> Kind | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     names = found.keys()
-    for kind, needed in _NAMES:
-        if needed <= names:
-            return kind
-    payload = found.get("jsonPayload")
+    flow, payload, message = found.get("flow"), found.get("jsonPayload"), found.get("msg")
+    told = next((kind for kind, needed in _NAMES if needed <= names), None)
+    if told is not None:
+        return told
+    if isinstance(flow, dict) and flow.keys() & {"Key", "key"}:
+        return Kind.CALICO
+    if isinstance(message, str) and verdicts.AGENTS_MESSAGE.fullmatch(message):
+        return Kind.VPC_CNI
     if isinstance(payload, dict) and payload.keys() >= _NAMES_OF_GKE:
         return Kind.GKE
-    if {"src", "dst"} <= names and names & {"type", "qr"}:
-        return Kind.INSPEKTOR
-    wrapped = isinstance(found.get("flow"), dict)
     observer = names & {"lost_events", "node_status", "agent_event", "debug_event"}
-    if wrapped or observer or ("IP" in names and names & {"l4", "l7", "verdict"}):
-        return Kind.HUBBLE
-    return None
+    bare = "IP" in names and names & {"l4", "l7", "verdict"}
+    return Kind.HUBBLE if isinstance(flow, dict) or observer or bare else None

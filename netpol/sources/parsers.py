@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from netpol.capture.name_evidence import Greeting
-from netpol.sources import calico, conntrack, hubble, hubble_names, inspektor, verdicts, vpc, zeek, zeek_names
+from netpol.sources import (
+    calico,
+    conntrack,
+    hubble,
+    hubble_fields,
+    hubble_names,
+    inspektor,
+    verdicts,
+    vpc,
+    zeek,
+    zeek_names,
+)
 from netpol.sources.builder import Entry, Whole
 from netpol.sources.kinds import Kind
 from netpol.sources.name_evidence import Answer
@@ -17,7 +28,7 @@ from netpol.sources.tally import Passed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Said = Entry | Whole | conntrack.Tracked | calico.Told | Answer | Greeting | Passed | None
+Said = Entry | Whole | conntrack.Tracked | calico.Told | Answer | Greeting | tuple[Answer, Whole] | Passed | None
 """What one line can say; None: it is a heading."""
 
 Parser = Callable[[bytes], Said]
@@ -32,7 +43,7 @@ def parser_of(kind: Kind) -> Parser:
 def _hubble() -> Parser:
     def parse(line: bytes) -> Said:
         said = hubble.read_line(line)
-        return hubble_names.read_names(said) if isinstance(said, hubble.Flow) else said
+        return hubble_names.read_names(said) if isinstance(said, hubble_fields.Flow) else said
 
     return parse
 

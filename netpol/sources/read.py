@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -126,7 +127,7 @@ class _Said:
         self._answers: list[Answer] = []
         self._greetings: list[Greeting] = []
         self._events: OrderedDict[object, conntrack.Tracked] = OrderedDict()
-        self._keyed: OrderedDict[object, Whole] = OrderedDict()
+        self._keyed: OrderedDict[object, dict[str, Whole]] = OrderedDict()
 
     @property
     def full(self) -> bool:
@@ -143,6 +144,10 @@ class _Said:
             self._tally.pass_over(said)
             return
         self._tally.use()
+        for each in said if isinstance(said, tuple) else (said,):
+            self._keep(each)
+
+    def _keep(self, said: Entry | Whole | conntrack.Tracked | Answer | Greeting) -> None:
         if isinstance(said, Entry):
             self._entries.append(said)
         elif isinstance(said, Answer):
@@ -174,16 +179,18 @@ class _Said:
         if said.key is None:
             self._rows.append(said)
             return
-        before = self._keyed.pop(said.key, None)
-        self._keyed[said.key] = said if before is None else before.with_(said)
+        told = self._keyed.pop(said.key, {})
+        before = told.get(said.teller)
+        told[said.teller] = said if before is None else before.and_(said)
+        self._keyed[said.key] = told
         if len(self._keyed) > _REMEMBERED:
-            self._rows.append(self._keyed.popitem(last=False)[1])
+            self._rows.append(_together(self._keyed.popitem(last=False)[1]))
 
     def leave(self, *, everything: bool = False) -> Iterator[Records | Rows]:
         """Gives what was collected."""
         if everything:
             self._rows += [each.whole for each in self._events.values()]
-            self._rows += self._keyed.values()
+            self._rows += map(_together, self._keyed.values())
             self._events.clear()
             self._keyed.clear()
         if self._entries:
@@ -199,3 +206,8 @@ class _Said:
                 self._names.take_greetings(self._greetings)
         for collected in (self._entries, self._rows, self._answers, self._greetings):
             collected.clear()
+
+
+def _together(told: dict[str, Whole]) -> Whole:
+    """What all tellers of the same connections say."""
+    return reduce(Whole.with_, told.values())

@@ -7,6 +7,7 @@ acknowledgements alone are not told: a FIN carries one, and so do records that a
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from netpol.flows.records import ACK, DATA, FIN, RST, SEEN, SYN, SYNACK
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-UNTOLD: Final = ("times closer than the aggregation interval", "link-layer bytes")
+UNTOLD: Final = (
+    "what stays on one node",
+    "whom a node's address stands for, where the node rewrites it, and which pod a Service's address",
+    "handshakes, and whether small packets carry data, in the default format (tcp-flags tell both)",
+    "times closer than the aggregation interval",
+    "link-layer bytes",
+)
 
 DEFAULT: Final[tuple[str, ...]] = (
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol"),
@@ -27,10 +34,14 @@ DEFAULT: Final[tuple[str, ...]] = (
 )
 """The fields of version 2, where no heading names others."""
 
+_EXPORTED: Final = re.compile(r"\d{4}-\d\d-\d\dT\S{8,20}", re.ASCII)
+"""CloudWatch Logs writes the time of delivery before each record that it exports."""
 _NEEDED: Final = ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "start", "end", "action")
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
-_LONGEST_SYN: Final = 80
-"""Bytes of an IPv4 packet with a SYN and all options that TCP has room for; an IPv6 one is 20 longer."""
+_LARGEST_SYN: Final = 60
+"""Bytes of an IPv4 packet with a SYN and the options that systems send; an IPv6 one is 20 longer."""
+_LARGEST_ACK: Final = 52
+"""The same of an acknowledgement with timestamps. What selective ones add does not matter: data was answered then."""
 
 
 def heading(line: str) -> tuple[str, ...] | None:
@@ -51,6 +62,8 @@ def read_record(fields: Sequence[str], line: str) -> Entry | Passed:
         ValueError: It cannot be read; the message says why.
     """
     values = line.split()
+    if len(values) == len(fields) + 1 and _EXPORTED.fullmatch(values[0]):
+        values = values[1:]
     if len(values) != len(fields):
         raise ValueError(f"{len(values)} fields where {len(fields)} were announced")
     row = dict(zip(fields, values, strict=True))
@@ -109,9 +122,9 @@ def _events(row: Mapping[str, str], protocol: int) -> int:
     if flags & _SYN:
         events |= SYNACK if flags & _ACK else SYN
     packets, size = _number(row, "packets", 0), _number(row, "bytes", 0)
-    if packets and size > packets * (_LONGEST_SYN + 20 * (":" in row["srcaddr"])):
-        events |= DATA | ACK
-    return events
+    opens = flags & _SYN or "tcp-flags" not in row
+    largest = (_LARGEST_SYN if opens else _LARGEST_ACK) + 20 * (":" in row["srcaddr"])
+    return events | (DATA | ACK if packets and size > packets * largest else 0)
 
 
 def _address(row: Mapping[str, str], name: str) -> str:

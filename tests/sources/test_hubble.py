@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netpol.capture.packets import Tally
-from netpol.capture.read import read_packets
-from netpol.flows.assemble import assemble
 from netpol.names.table import Names
 from netpol.sources.kinds import Kind, kind_of
-from tests.sources.hubble_lines import ACK, FIN, PSH, RST, SYN, lines_of, record
 from tests.sources.logs import flows_of, rows
+from tests.sources.told.hubble import record
+from tests.sources.told.packets import ACK, FIN, PSH, RST, SYN
 
 T = 1_700_000_000_000_000_000
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 80)
 THERE, BACK = (CLIENT, SERVER), (SERVER, CLIENT)
-SHOP = Path("captures/shop")
 
 
 def text(*records: dict[str, Any]) -> bytes:
@@ -64,21 +60,6 @@ def test_a_connection_is_one_however_many_records_it_has(reply: bool) -> None:  
 def test_records_of_two_nodes_may_come_in_any_order(mixed: list[dict[str, Any]], twice: set[int]) -> None:
     table, _ = flows_of(text(*mixed, *(mixed[index] for index in twice)))
     assert rows(table) == ESTABLISHED
-
-
-def test_the_shops_captures_tell_the_same_through_hubble() -> None:
-    told = "".join(f"{line}\n" for line in lines_of(*sorted(SHOP.iterdir()))).encode()
-    table, tally = flows_of(told)
-    assert not tally.damaged
-    whole = assemble(read_packets([SHOP], Tally()))
-    # Views before and after address translation cannot be told to be one without sequence numbers.
-    wanted = {key for key in rows(whole) if key[2] in {6, 17} and key[4] == "established"}
-    assert wanted <= rows(table).keys()
-    servers = {(key[1], key[2], key[3]) for key in rows(whole) if key[4] == "established"}
-    translated = {"10.96.", "192.0.2.100", "192.0.2.11"}
-    for key in rows(table).keys() - wanted:
-        if key[4] == "established" and key[2] == 6:
-            assert (key[1], key[2], key[3]) in servers or key[1].startswith(tuple(translated))
 
 
 def test_what_was_dropped_is_an_attempt_and_no_more() -> None:
@@ -127,6 +108,32 @@ def test_zeros_that_proto3_leaves_out_are_zeros() -> None:
     assert "source_port" not in told["flow"]["l4"]["UDP"]
     table, _ = flows_of(text(told))
     assert [(key[3], key[4]) for key in rows(table)] == [(53, "unanswered")]
+
+
+def test_enums_of_another_version_are_numbers_and_the_deprecated_reply_counts_where_it_is_true() -> None:
+    told = conversation(reply=False)
+    for index, each in enumerate(told):
+        each["flow"] |= {"verdict": 1, "Type": 1}
+        if index in {1, 4, 6}:
+            each["flow"]["reply"] = True
+    table, tally = flows_of(text(*told))
+    assert (rows(table), tally.used) == (ESTABLISHED, len(told))
+    for number in (3, 7):
+        told[0]["flow"]["verdict"] = number
+        assert flows_of(text(told[0]))[1].used == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome"), [("FORWARDED", "unanswered"), ("AUDIT", "unanswered"), ("DROPPED", "unanswered")]
+)
+def test_a_policys_verdict_is_about_the_first_packet_alone(verdict: str, outcome: str) -> None:
+    event = record(T, 6, THERE, SYN, reply=False, verdict=verdict)
+    event["flow"] |= {"event_type": {"type": 5}, "policy_match_type": 4, "traffic_direction": "EGRESS"}
+    table, _ = flows_of(text(event))
+    assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, outcome): (1, "syn")}
+    if verdict != "DROPPED":
+        table, _ = flows_of(text(event, *conversation()))
+        assert rows(table) == ESTABLISHED
 
 
 def without(*fields: str) -> dict[str, Any]:

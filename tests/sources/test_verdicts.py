@@ -80,7 +80,36 @@ def test_what_was_let_through_may_have_come_to_nothing(
     assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, "unknown"): (connections, "tracked")}
 
 
-@pytest.mark.parametrize("record", [gke("deny"), vpc_cni("DENY")])
+def message(verdict: str = "ACCEPT", colon: str = "") -> dict[str, Any]:
+    """The same since version 1.2 of the agent."""
+    told = (
+        "Flow Info: Src IP: 10.0.0.1 Src Port: 40000 Dest IP: 10.0.0.2 Dest Port: 80 "
+        f"Proto{colon} TCP Verdict{colon} {verdict} Direction{colon} egress"
+    )
+    return {"level": "info", "ts": "2023-11-14T22:13:20.123Z", "caller": "events/events.go:217", "msg": told}
+
+
+CLOUDWATCH = (
+    b"2023-11-14T22:13:20.123Z Node: ip-10-0-0-9.ec2.internal;SIP: 10.0.0.1;SPORT: 40000;DIP: 10.0.0.2;DPORT: 80;"
+    b"PROTOCOL: TCP;PolicyVerdict: ACCEPT\n"
+)
+
+
+def test_later_versions_of_the_agent_write_one_message_and_other_lines_between() -> None:
+    other = {"level": "info", "ts": "2023-11-14T22:13:20.123Z", "caller": "cmd/main.go:1", "msg": "Starting manager"}
+    for told in (text(*[other] * 50, message()), text(message(colon=":"), other), CLOUDWATCH):
+        assert kind_of(told) is Kind.VPC_CNI
+        table, tally = flows_of(told)
+        assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, "unknown"): (1, "tracked")}
+        assert tally.passed_over.get("VPC CNI: not a flow", 0) == told.count(b"Starting manager")
+
+
+def test_what_one_node_says_twice_happened_twice() -> None:
+    table, _ = flows_of(text(gke(), gke(), gke(direction="ingress"), gke(direction="ingress")))
+    assert list(rows(table).values()) == [(6, "tracked")]
+
+
+@pytest.mark.parametrize("record", [gke("deny"), message("DENY"), vpc_cni("DENY")])
 def test_what_was_denied_is_an_attempt(record: dict[str, Any]) -> None:
     table, _ = flows_of(text(record))
     assert [key[4] for key in rows(table)] == ["unanswered"]
@@ -104,6 +133,31 @@ def test_a_connection_that_both_its_ends_told_of_is_one() -> None:
     table, tally = flows_of(text(*events))
     assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, "established"): (1, "tracked")}
     assert tally.passed_over == {"Inspektor Gadget: not the beginning of a connection": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [("ECONNREFUSED", "refused"), ("ETIMEDOUT", "unanswered"), ("EHOSTUNREACH", "unanswered")]
+)
+def test_why_a_connection_failed_is_told_by_its_error(error: str, outcome: str) -> None:
+    table, _ = flows_of(text(gadget("connect", CLIENT, SERVER, error=error)))
+    assert [key[4] for key in rows(table)] == [outcome]
+
+
+def test_older_versions_name_the_operation_and_count_nanoseconds() -> None:
+    event = gadget("normal", CLIENT, SERVER, operation="connect") | {"timestamp": 1_700_000_000_123_456_789}
+    assert kind_of(text(event)) is Kind.INSPEKTOR
+    (flow,) = flows_of(text(event))[0]
+    assert (flow.outcome.label, flow.first_seen) == ("established", 1_700_000_000_123_456_789)
+
+
+def test_an_answer_is_a_connection_to_whoever_answers() -> None:
+    asked = gadget("", CLIENT, ("10.0.0.9", 53), qr="Q", name="a.example.", qtype="A")
+    answer = gadget("", ("10.0.0.9", 53), CLIENT, qr="R", name="a.example.", qtype="A", rcode="NameError", addresses="")
+    for event in (asked, answer):
+        event["src"]["proto"] = event["dst"]["proto"] = "UDP"
+    table, tally = flows_of(text(asked, answer))
+    assert rows(table) == {("10.0.0.1", "10.0.0.9", 17, 53, "established"): (1, "tracked")}
+    assert (tally.used, tally.passed_over) == (1, {"Inspektor Gadget: DNS question": 1})
 
 
 def test_names_come_from_the_tracer_of_dns() -> None:

@@ -79,6 +79,43 @@ def test_gaps_are_counted_and_skipped_records_are_a_loss() -> None:
     assert sum(tally.passed_over.values()) == 2
 
 
+def test_what_cloudwatch_exports_has_the_time_of_delivery_before_it() -> None:
+    text = "2023-11-14T22:20:00.000Z " + V2.format("10.0.0.1 10.0.0.2", "40000 5432", "6 10 5000", "ACCEPT")
+    assert kind_of(text.encode()) is Kind.VPC
+    table, tally = flows_of(text.encode())
+    assert (len(table), tally.used) == (1, 1)
+
+
+VERSION_8 = (
+    "account-id action az-id bytes dstaddr dstport ecs-cluster-name encryption-status end flow-direction instance-id "
+    "interface-id log-status packets pkt-dst-aws-service pkt-dstaddr pkt-src-aws-service pkt-srcaddr protocol region "
+    "reject-reason resource-id srcaddr srcport start sublocation-id sublocation-type subnet-id tcp-flags traffic-path "
+    "type version vpc-id\n"
+)
+
+
+def test_fields_of_later_versions_in_any_order_are_read_and_those_that_say_nothing_are_dashes() -> None:
+    line = (
+        "- ACCEPT - 5000 10.0.0.2 80 - 0 1700000060 egress - eni-1 OK 8 - 10.0.0.2 - 10.0.0.1 6 - - - 10.0.0.9 40000 "
+        "1700000000 - - - 3 - - 8 -\n"
+    )
+    table, tally = flows_of((VERSION_8 + line).encode())
+    assert not tally.damaged
+    assert [(key[:2], key[3]) for key in rows(table)] == [(("10.0.0.1", "10.0.0.2"), 80)]
+
+
+def test_small_packets_without_a_syn_among_them_carry_data() -> None:
+    """An acknowledgement has at most 52 bytes, a SYN 60: what the default format does not tell apart."""
+    lines = custom("10.0.0.1", "10.0.0.2", "40000 6379", "10 570", 0)
+    lines += custom("10.0.0.2", "10.0.0.1", "6379 40000", "10 560", 0)
+    (flow,) = flows_of((CUSTOM + lines).encode())[0]
+    assert (flow.outcome.label, flow.two_way) == ("midstream", True)
+    default = V2.format("10.0.0.1 10.0.0.2", "40000 6379", "6 10 570", "ACCEPT")
+    default += V2.format("10.0.0.2 10.0.0.1", "6379 40000", "6 10 560", "ACCEPT")
+    (flow,) = flows_of(default.encode())[0]
+    assert not flow.two_way
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -107,6 +107,17 @@ def test_the_letters_of_a_history_and_the_states_without_one(
     assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, outcome): (1, direction)}
 
 
+def test_a_log_that_was_put_together_from_rotated_ones_has_headings_in_it() -> None:
+    other = HEADER.replace("#path\tconn", "#path\tdns").replace("conn_state\thistory", "query\trcode")
+    asked = entry("2", "a.example").replace("\tSF\t", "\ta.example\t")
+    text = HEADER + entry("ShADadFf") + "#close\t2023-11-14-22-00-00\n" + other + asked + HEADER
+    text += entry("ShADadFf", uid="C2") + "#close\t2023-11-14-23-00-00\n"
+    table, tally = flows_of(text.encode())
+    assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, "established"): (2, "syn")}
+    assert not tally.damaged
+    assert tally.records == 3
+
+
 def test_each_entry_is_a_connection_though_ports_are_used_again() -> None:
     table, _ = flows_of((HEADER + entry("ShADadFf") + entry("ShADadFf", uid="C2")).encode())
     assert rows(table) == {("10.0.0.1", "10.0.0.2", 6, 80, "established"): (2, "syn")}
