@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,7 +24,7 @@ class Spill:
         path: The folder.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int | None) -> None:
         self.path = path
         self._lock = lock
 
@@ -38,38 +38,46 @@ class Spill:
         sweep()
         for _ in range(_ATTEMPTS):
             path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            lock = _locked(path)
-            if lock is not None:
-                return cls(path, lock)
+            try:
+                return cls(path, _locked(path))
+            except (FileNotFoundError, BlockingIOError):  # another process found it without a lock, and swept it up
+                continue
+            except OSError:  # a file system without locks: there nobody sweeps anything up
+                return cls(path, None)
         raise OSError(f"{tempfile.gettempdir()}: folders are removed again and again")
 
     def close(self) -> None:
         """Removes it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def sweep() -> None:
     """Removes the folders of processes of this user that were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        lock = _locked(path)
-        if lock is not None:
+        with suppress(OSError):
+            lock = _locked(path)
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
 
 
-def _locked(path: Path) -> int | None:
-    """The lock on a folder of ours, None where somebody has it, or the folder went before it was locked."""
-    with suppress(OSError):
+def _locked(path: Path) -> int:
+    """The lock on a folder of this user.
+
+    Raises:
+        BlockingIOError: Another process has it.
+        FileNotFoundError: The folder went before it was locked.
+        OSError: It is no folder, is somebody else's, or cannot be locked.
+    """
+    with ExitStack() as held:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            state = os.fstat(descriptor)
-            if state.st_uid == os.geteuid():
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(state, os.lstat(path)):
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    return None
+        held.callback(os.close, descriptor)
+        state = os.fstat(descriptor)
+        if state.st_uid != os.geteuid():
+            raise PermissionError(f"{path}: not ours")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(state, os.lstat(path)):
+            raise FileNotFoundError(f"{path}: another by now")
+        held.pop_all()
+        return descriptor

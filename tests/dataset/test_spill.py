@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -116,3 +117,16 @@ def test_a_folder_that_is_swept_up_before_it_is_locked_is_made_anew(
     spill = Spill.make()
     assert folders(tmp_path) == [spill.path] == [Path(times[1])]
     spill.close()
+
+
+def test_without_locks_nothing_is_swept_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_descriptor: int, _what: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    spill = Spill.make()
+    other = Spill.make()
+    assert folders(tmp_path) == sorted([spill.path, other.path])
+    for each in (spill, other):
+        each.close()
+    assert folders(tmp_path) == []
