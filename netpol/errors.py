@@ -3,6 +3,7 @@
 NetpolError              what went wrong, where, and what to do about it
 ├── InputError           a capture, manifest or policy cannot be read or is invalid     exit 2
 ├── UsageError           options that do not fit together                               exit 2
+├── StoreError           a bucket could not be asked                                    exit 2
 ├── ClusterError         the live cluster could not be asked                            exit 3
 └── ProofError           a generated policy set denies what it was learned from         exit 1
 
@@ -46,6 +47,10 @@ class InputError(NetpolError):
 
 class UsageError(NetpolError):
     """Options or arguments that do not fit together."""
+
+
+class StoreError(NetpolError):
+    """A bucket did not answer, or refused: nothing is known about what is in it."""
 
 
 class ClusterError(NetpolError):

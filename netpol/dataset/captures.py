@@ -19,6 +19,7 @@ from netpol.dataset.engine import Engine, GoneError
 from netpol.dataset.flow_rows import read_flows
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import MARK, NewerError, read_mark
+from netpol.dataset.place import Folder
 from netpol.dataset.window_codec import MAGIC, MOST_BYTES, read_window
 from netpol.dataset.window_rows import WindowRow
 from netpol.errors import InputError
@@ -156,7 +157,7 @@ def sorted_by_kind(inputs: Iterable[Input]) -> _Kinds:
     kinds = _Kinds()
     rest = []
     for each in inputs:
-        if each.path is not None and each.path.name == MARK and read_mark(each.path.parent):
+        if each.path is not None and each.path.name == MARK and read_mark(Folder(each.path.parent)):
             kinds.datasets.append(each.path.parent)
         else:
             rest.append(each)
@@ -274,7 +275,7 @@ def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
             _copy(each.open(), Path(copy.name))
             path = Path(copy.name)
         try:
-            for rows, wrong in read_flows(Engine(), path):
+            for rows, wrong in read_flows(Engine(Folder(path.parent)), path.name):
                 chosen = rows.compress(
                     (rows["last"] >= (span.since or 0)) & (rows["first"] < (span.until or np.iinfo(np.int64).max))
                 )

@@ -14,7 +14,6 @@ from netpol.model.flow import NO_TENANCY, PORT_PROTOCOLS, Direction, Outcome, pr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -40,7 +39,7 @@ _MOST: Final = 1 << 53
 _WRONG: Final = -1
 
 
-def read_flows(engine: Engine, path: Path) -> Iterator[tuple[Rows, int]]:
+def read_flows(engine: Engine, file: str) -> Iterator[tuple[Rows, int]]:
     """The flows of a Parquet file, some at a time, and how many of its rows are none.
 
     Whether payload went both ways is not known where there is no column `two_way`; then it counts as if it had not.
@@ -49,21 +48,21 @@ def read_flows(engine: Engine, path: Path) -> Iterator[tuple[Rows, int]]:
         GoneError: The file is not there.
         InputError: It cannot be read, or is no table of flows.
     """
-    names = engine.read("SELECT * FROM files LIMIT 0", {}, [path]).keys()
+    names = engine.read("SELECT * FROM files LIMIT 0", {}, [file]).keys()
     missing = [name for name in _NEEDED if name not in names]
     if missing:
         raise InputError(
             f"a Parquet file without the columns of flows: {', '.join(missing)}",
-            where=(str(path),),
+            where=(engine.place.where(file),),
             remedy="`netpol flows -o parquet` writes them",
         )
     select = _SELECT
     select += ", coalesce(try_cast(two_way AS BOOLEAN), false) AS two_way" if "two_way" in names else ""
     select += ", coalesce(try_cast(minutes AS BIGINT), 0) AS minutes" if "minutes" in names else ""
-    count = int(engine.read("SELECT count(*) AS count FROM files", {}, [path])["count"][0])
+    count = int(engine.read("SELECT count(*) AS count FROM files", {}, [file])["count"][0])
     for begin in range(0, count, ROWS_AT_ONCE):
         span = f"file_row_number BETWEEN {begin} AND {begin + ROWS_AT_ONCE - 1}"
-        columns = engine.read(f"SELECT {select} FROM files WHERE {span}", {}, [path])  # noqa: S608 - constants
+        columns = engine.read(f"SELECT {select} FROM files WHERE {span}", {}, [file])  # noqa: S608 - constants
         yield rows_of(columns)
 
 

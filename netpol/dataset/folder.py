@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netpol.dataset import layout
 from netpol.dataset.account import Account
-from netpol.dataset.engine import Engine, GoneError, synced
+from netpol.dataset.engine import Engine, GoneError
 from netpol.dataset.index import Index
 from netpol.dataset.layout import MARK, WINDOWS, NewerError
+from netpol.dataset.place import Folder
 from netpol.dataset.plan import State
 from netpol.dataset.reader import Reader
 from netpol.dataset.reading import Recorded
@@ -21,10 +23,10 @@ from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from netpol.capture.packets import Tally
     from netpol.dataset.index import Hour
+    from netpol.dataset.place import Place
     from netpol.dataset.rollup import Ends
     from netpol.dataset.status import Status
     from netpol.dataset.upkeep import Pruned
@@ -40,43 +42,51 @@ class Dataset:
     """One dataset, for one thread at a time; any number of processes may have it open.
 
     Attributes:
-        root: Its folder.
+        place: Where it lies.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._engine = Engine()
-        self._index = Index(root, self._engine)
-        self._recorded = Recorded(root, self._engine)
-        self._writing = Writing(root, self._engine)
-        self._rollups = Rollups(root, self._engine, self._recorded, self._writing)
-        self._upkeep = Upkeep(root, self._index, self._writing)
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._engine = Engine(place)
+        self._index = Index(self._engine)
+        self._recorded = Recorded(self._engine)
+        self._writing = Writing(self._engine)
+        self._rollups = Rollups(self._engine, self._recorded, self._writing)
+        self._upkeep = Upkeep(place, self._index, self._writing)
 
     @classmethod
-    def open(cls, root: Path) -> Dataset:
-        """The dataset that the folder is.
+    def open(cls, where: Path | Place) -> Dataset:
+        """The dataset that a folder is, or a part of a bucket.
 
         Raises:
             InputError: It is none, or one of a newer version.
+            StoreError: The bucket cannot be asked.
         """
-        if not layout.read_mark(root):
-            raise InputError(f"not a dataset: it has no {MARK}", where=(str(root),))
-        return cls(root)
+        place = Folder(where) if isinstance(where, Path) else where
+        if not layout.read_mark(place):
+            raise InputError(f"not a dataset: it has no {MARK}", where=(place.where(),))
+        return cls(place)
 
     @classmethod
-    def create(cls, root: Path) -> Dataset:
+    def create(cls, where: Path | Place) -> Dataset:
         """The same; where there is none, an empty one is made.
 
         Raises:
             InputError: It is one of a newer version, or cannot be made.
+            StoreError: The bucket cannot be asked.
         """
+        place = Folder(where) if isinstance(where, Path) else where
         try:
-            if not layout.read_mark(root):
-                root.mkdir(parents=True, exist_ok=True)
-                layout.write_mark(root, synced)
+            if not layout.read_mark(place):
+                layout.write_mark(place)
         except OSError as error:
-            raise InputError(f"a dataset cannot be made here: {error.strerror}", where=(str(root),)) from error
-        return cls(root)
+            raise InputError(f"a dataset cannot be made here: {error.strerror}", where=(place.where(),)) from error
+        return cls(place)
+
+    @property
+    def root(self) -> Path:
+        """Its folder; of one in a bucket, the folder of what was fetched of it."""
+        return self.place.root
 
     def append(self, windows: Iterable[Window]) -> int:
         """Adds windows; they are on the disk when it returns.
@@ -131,7 +141,7 @@ class Dataset:
         its = account or Account(tally)
         its.begin()
         reader = Reader(
-            self.root,
+            self.place,
             self._index,
             self._recorded,
             self._rollups,
@@ -160,11 +170,39 @@ class Dataset:
         Raises:
             InputError: A newer version of netpol wrote a file.
         """
-        return status_of(self.root, self._index, self._engine)
+        return status_of(self._index, self._engine)
 
     def hours(self) -> list[int]:
         """Which hours have windows, in hours since the Unix epoch."""
-        return layout.hours(self.root, WINDOWS)
+        return layout.hours(self.place, WINDOWS)
+
+    def hour(self, hour: int) -> Hour:
+        """Which files an hour has, and which windows are to be read in which of them.
+
+        Raises:
+            InputError: A newer version of netpol wrote a file.
+        """
+        return self._index.hour(hour)
+
+    def paths(self, files: Iterable[tuple[str, int, str]]) -> list[Path]:
+        """Where files can be read here, for whoever reads them in another way than `read` does.
+
+        Those of a bucket are fetched, and stay until the process ends; their names are as in the dataset.
+
+        Args:
+            files: Of each the table, the hour since the Unix epoch, and the name without suffix.
+
+        Raises:
+            InputError: One of them is not there any more; `hour` says what has taken its place.
+        """
+        names = [layout.file(*file) for file in files]
+        try:
+            return self.place.local(names, keep=True)
+        except FileNotFoundError as error:
+            remedy = "Do not read a dataset so while another process compacts it"
+            raise InputError(
+                "files vanished while they were read", where=(self.place.where(),), remedy=remedy
+            ) from error
 
     def roll_up(
         self,
@@ -219,7 +257,7 @@ class Dataset:
         try:
             name = self._rollups.make(found, before, whole=whole, knowledge=knowledge, ends=ends)
         except GoneError as error:
-            where = (str(self.root / WINDOWS / layout.partition(found.hour)),)
+            where = (self.place.where(layout.folder(WINDOWS, found.hour)),)
             raise InputError(
                 "files vanished while they were added up", where=where, remedy="Let one process at a time do so"
             ) from error
@@ -244,7 +282,7 @@ class Dataset:
             InputError: A file vanishes, or a newer version wrote it.
             OSError: A file cannot be written.
         """
-        return sum(self._upkeep.take_in(other.root, other._index.hour(hour)) for hour in other.hours())
+        return sum(self._upkeep.take_in(other.place, other._index.hour(hour)) for hour in other.hours())
 
     def prune(
         self, *, now: int, max_age: int | None = None, max_raw_age: int | None = None, max_bytes: int | None = None

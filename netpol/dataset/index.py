@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout, window_rows
@@ -95,8 +95,8 @@ class Hour:
 class Index:
     """Reads the table `windows`; remembers files that it read, for they never change."""
 
-    def __init__(self, root: Path, engine: Engine) -> None:
-        self._root = root
+    def __init__(self, engine: Engine) -> None:
+        self._place = engine.place
         self._engine = engine
         self._known: dict[int, dict[str, tuple[Note, list[WindowRow]]]] = {}
 
@@ -109,24 +109,24 @@ class Index:
                 continue
         raise InputError(
             "files vanish as fast as they are listed",
-            where=(str(self._root / layout.WINDOWS / layout.partition(hour)),),
+            where=(self._place.where(layout.folder(layout.WINDOWS, hour)),),
             remedy="Look for what deletes them",
         )
 
     def _hour(self, hour: int) -> Hour:
-        names = layout.files(self._root, layout.WINDOWS, hour)
+        names = layout.files(self._place, layout.WINDOWS, hour)
         there = set(names)
         known = {name: said for name, said in self._known.pop(hour, {}).items() if name in there}
         result = Hour(hour=hour)
-        fresh = [layout.path(self._root, layout.WINDOWS, hour, name) for name in names if name not in known]
+        fresh = [layout.file(layout.WINDOWS, hour, name) for name in names if name not in known]
         try:
             known |= self._read(fresh)
         except NewerError:
             raise
         except InputError:
-            for path in fresh:
+            for file in fresh:
                 try:
-                    known |= self._read([path])
+                    known |= self._read([file])
                 except NewerError:
                     raise
                 except InputError as error:
@@ -139,20 +139,20 @@ class Index:
         _divide(result, [(name, *known[name]) for name in names if name in known and name not in replaced])
         return result
 
-    def _read(self, paths: Sequence[Path]) -> dict[str, tuple[Note, list[WindowRow]]]:
-        """What files say, by their names."""
-        if not paths:
+    def _read(self, files: Sequence[str]) -> dict[str, tuple[Note, list[WindowRow]]]:
+        """What files say, by their names in the folder of their hour, without suffix."""
+        if not files:
             return {}
-        said = self._engine.notes(paths, layout.KEY)
+        said = self._engine.notes(files, layout.KEY)
         result: dict[str, tuple[Note, list[WindowRow]]] = {
-            path.stem: (layout.read_note(said.get(str(path)), str(path)), []) for path in paths
+            PurePath(file).stem: (layout.read_note(said.get(file), self._place.where(file)), []) for file in files
         }
-        columns = self._engine.read(f"SELECT {window_rows.SELECT}, filename FROM files", {}, paths)  # noqa: S608
+        columns = self._engine.read(f"SELECT {window_rows.SELECT}, filename FROM files", {}, files)  # noqa: S608
         try:
             for path, row in zip(columns["filename"].tolist(), window_rows.rows_of(columns), strict=True):
-                result[Path(path).stem][1].append(row)
+                result[PurePath(path).stem][1].append(row)
         except (ValueError, TypeError, RecursionError) as error:
-            raise InputError(f"holds {error}", where=(str(paths[0]),)) from error
+            raise InputError(f"holds {error}", where=(self._place.where(files[0]),)) from error
         return result
 
 

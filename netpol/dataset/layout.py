@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from netpol.dataset.place import Place
 
 FORMAT: Final = "netpol-dataset"
 VERSION: Final = 1
@@ -82,21 +83,22 @@ def read_note(text: bytes | None, place: str) -> Note:
         raise InputError("its footer does not say what it replaces", where=(place,)) from error
 
 
-def read_mark(folder: Path) -> bool:
-    """Whether the folder is a dataset.
+def read_mark(place: Place) -> bool:
+    """Whether the place is a dataset.
 
     Raises:
         InputError: It is one of a newer version.
     """
-    place = folder / MARK
+    text = place.content(MARK, _MOST_MARK)
+    if text is None:
+        return False
     try:
-        with place.open("rb") as file:
-            said = json.loads(file.read(_MOST_MARK))
-    except (OSError, ValueError, RecursionError):
+        said = json.loads(text)
+    except (ValueError, RecursionError):
         return False
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         return False
-    _check(said, str(place))
+    _check(said, place.where(MARK))
     return True
 
 
@@ -105,17 +107,14 @@ def mark() -> str:
     return json.dumps({"format": FORMAT, "version": VERSION}) + "\n"
 
 
-def write_mark(folder: Path, synced: Callable[[Path], None]) -> None:
-    """Makes an empty dataset of a folder.
+def write_mark(place: Place) -> None:
+    """Makes an empty dataset of a place.
 
     Raises:
         OSError: It cannot be written.
     """
-    unfinished = folder / f".{MARK}.{os.getpid()}.tmp"
-    unfinished.write_text(mark(), encoding="utf-8")
-    synced(unfinished)
-    unfinished.replace(folder / MARK)
-    synced(folder)
+    with place.writing(MARK) as unfinished:
+        unfinished.write_text(mark(), encoding="utf-8")
 
 
 def _check(said: dict[str, Any], place: str) -> None:
@@ -144,10 +143,30 @@ def identifier(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:32]
 
 
-def hours(root: Path, table: str) -> list[int]:
-    """The hours of which a table has a folder, in order."""
-    found = []
-    for date in _names(root / table):
+def hours(place: Place, table: str, since: int | None = None, until: int | None = None) -> list[int]:
+    """The hours of which a table has a folder, in order.
+
+    Args:
+        place: Where the dataset lies.
+        table: The table.
+        since: Only those that end later, in nanoseconds since the Unix epoch.
+        until: Only those that begin earlier.
+    """
+    days = days_of(place, table, since, until)
+    found = [
+        midnight + int(hour[1])
+        for midnight, names in zip(days.values(), place.folders([*days]), strict=True)
+        for name in names
+        if (hour := _HOUR.fullmatch(name))
+    ]
+    return sorted(hour for hour in found if _within(hour, hour + 1, since, until))
+
+
+def days_of(place: Place, table: str, since: int | None = None, until: int | None = None) -> dict[str, int]:
+    """The folders of the days that a table has, and with which hour each begins."""
+    found = {}
+    (dates,) = place.folders([table])
+    for date in dates:
         day = _DATE.fullmatch(date)
         if day is None:
             continue
@@ -155,34 +174,37 @@ def hours(root: Path, table: str) -> list[int]:
             midnight = datetime(int(day[1]), int(day[2]), int(day[3]), tzinfo=UTC)
         except ValueError:
             continue
-        since = int((midnight - _EPOCH).total_seconds()) // 3600
-        found += [since + int(hour[1]) for name in _names(root / table / date) if (hour := _HOUR.fullmatch(name))]
-    return sorted(found)
+        begin = int((midnight - _EPOCH).total_seconds()) // 3600
+        if _within(begin, begin + 24, since, until):
+            found[f"{table}/{date}"] = begin
+    return found
 
 
-def files(root: Path, table: str, hour: int) -> list[str]:
-    """Names, without suffix, of a table's files of an hour, sorted.
+def _within(begin: int, end: int, since: int | None, until: int | None) -> bool:
+    return (since is None or end * HOUR > since) and (until is None or begin * HOUR < until)
 
-    A folder that others write to is listed until it looks the same twice: one listing may miss a file that is just
-    being deleted, and the one that takes its place too.
-    """
-    folder = root / table / partition(hour)
-    before: list[str] | None = None
-    for _ in range(100):
-        found = sorted(match[1] for name in _names(folder) if (match := _FILE.fullmatch(name)))
-        if found == before:
-            break
-        before = found
-    return before or []
+
+def files(place: Place, table: str, hour: int) -> list[str]:
+    """Names, without suffix, of a table's files of an hour, sorted."""
+    names = place.names(folder(table, hour))
+    return sorted(match[1] for name in names if (match := _FILE.fullmatch(name)))
+
+
+def is_file(name: str) -> bool:
+    """Whether files of a dataset have such names."""
+    return _FILE.fullmatch(name) is not None
+
+
+def folder(table: str, hour: int) -> str:
+    """The name of a table's folder of an hour in its dataset."""
+    return f"{table}/{partition(hour)}"
+
+
+def file(table: str, hour: int, name: str) -> str:
+    """The name of a file in its dataset."""
+    return f"{table}/{partition(hour)}/{name}.parquet"
 
 
 def path(root: Path, table: str, hour: int, name: str) -> Path:
-    """Where a file lies."""
-    return root / table / partition(hour) / f"{name}.parquet"
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - names, of folders with many thousands of them
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    """Where a file lies in the folder of a dataset, or of what was fetched of one."""
+    return root / file(table, hour, name)

@@ -9,17 +9,17 @@ import numpy as np
 
 from netpol.dataset import layout
 from netpol.dataset.engine import GoneError
-from netpol.dataset.layout import HOUR, WINDOWS
+from netpol.dataset.layout import WINDOWS
 from netpol.dataset.plan import recorded_from, states_of
 from netpol.dataset.reading import batches, in_order
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from netpol.dataset.account import Account
     from netpol.dataset.index import Hour, Index
+    from netpol.dataset.place import Place
     from netpol.dataset.reading import Placed, Recorded
     from netpol.dataset.rollup import Rollups
     from netpol.dataset.window_rows import WindowRow
@@ -43,7 +43,7 @@ class Reader:
 
     def __init__(  # noqa: PLR0913 - what it reads from and gives to
         self,
-        root: Path,
+        place: Place,
         index: Index,
         recorded: Recorded,
         rollups: Rollups,
@@ -54,7 +54,7 @@ class Reader:
         account: Account,
         without: Callable[[WindowRow], bool] | None,
     ) -> None:
-        self._root = root
+        self._place = place
         self._index = index
         self._recorded = recorded
         self._rollups = rollups
@@ -66,12 +66,11 @@ class Reader:
 
     def items(self) -> Iterator[Records | Rows]:
         """All of it, for `netpol.flows.assemble`."""
-        hours = [
-            hour
-            for hour in layout.hours(self._root, WINDOWS)
-            if (self._since is None or (hour + 1) * HOUR > self._since)
-            and (self._until is None or hour * HOUR < self._until)
-        ]
+        days = layout.days_of(self._place, WINDOWS, self._since, self._until)
+        with self._place.remembering([*days]):
+            yield from self._items(layout.hours(self._place, WINDOWS, self._since, self._until))
+
+    def _items(self, hours: Sequence[int]) -> Iterator[Records | Rows]:
         states = [state for state, _ in states_of(map(self._index.hour, hours))]
         begin = recorded_from(states)
         rolled: Hour | None = None
@@ -98,7 +97,7 @@ class Reader:
         try:
             records = self._rollups.carried(hour)
         except (GoneError, InputError) as error:
-            self._account.damage(error if isinstance(error, InputError) else _gone(self._root, hour), hour.rollups)
+            self._account.damage(error if isinstance(error, InputError) else _gone(self._place, hour), hour.rollups)
             return
         records = records if all_of_them else records.compress(records["told"] == 0)
         if len(records):
@@ -117,7 +116,7 @@ class Reader:
                 if self._names is not None:
                     self._names.take_part(self._rollups.names(hour.hour, file))
             except (GoneError, InputError) as error:
-                told = error if isinstance(error, InputError) else _gone(self._root, hour)
+                told = error if isinstance(error, InputError) else _gone(self._place, hour)
                 self._account.damage(told, [file])
 
     def _within(self, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -183,9 +182,9 @@ class Reader:
                 self._account.damage(error, files)
 
 
-def _gone(root: Path, hour: Hour) -> InputError:
-    where = root / layout.FLOWS / layout.partition(hour.hour)
-    return InputError("files were removed, or are missing", where=(str(where),))
+def _gone(place: Place, hour: Hour) -> InputError:
+    where = place.where(layout.folder(layout.FLOWS, hour.hour))
+    return InputError("files were removed, or are missing", where=(where,))
 
 
 def _by_file(batch: Sequence[Placed]) -> list[list[Placed]]:

@@ -14,7 +14,6 @@ from netpol.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -51,8 +50,7 @@ def batches(placed: Sequence[Placed], at_once: int = RECORDS_AT_ONCE) -> Iterato
 class Recorded:
     """Reads the tables `connections` and `names` of one hour at a time."""
 
-    def __init__(self, root: Path, engine: Engine) -> None:
-        self._root = root
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def records(self, hour: int, placed: Sequence[Placed]) -> tuple[Records, NDArray[np.int64]]:
@@ -88,8 +86,8 @@ class Recorded:
         found = []
         for group in split(placed):
             names = sorted({file.name for _, file in group})
-            paths = [layout.path(self._root, table, hour, name) for name in names]
-            found.append(self._engine.read(f"{select} files WHERE {condition(group)}", {}, paths))
+            files = [layout.file(table, hour, name) for name in names]
+            found.append(self._engine.read(f"{select} files WHERE {condition(group)}", {}, files))
         if len(found) == 1:
             return found[0]
         return {name: np.ma.concatenate([one[name] for one in found]) for name in found[0]}  # type: ignore[no-untyped-call]
@@ -101,7 +99,8 @@ class Recorded:
             return made(columns)
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             names = {file.name for _, file in placed}
-            where = (str(layout.path(self._root, table, hour, min(names))),) if len(names) == 1 else ()
+            file = self._engine.place.where(layout.file(table, hour, min(names)))
+            where = (file,) if len(names) == 1 else ()
             raise InputError(f"holds {error}", where=where) from error
 
 

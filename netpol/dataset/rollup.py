@@ -22,7 +22,6 @@ from netpol.names.table import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from netpol.dataset.engine import Engine
     from netpol.dataset.index import File, Hour
@@ -43,8 +42,7 @@ LIMITS: Final = Limits(connections=1 << 19, pieces=1 << 16, undecided=1 << 18)
 class Rollups:
     """Makes and reads the tables `flows` and `carry`."""
 
-    def __init__(self, root: Path, engine: Engine, recorded: Recorded, writing: Writing) -> None:
-        self._root = root
+    def __init__(self, engine: Engine, recorded: Recorded, writing: Writing) -> None:
         self._engine = engine
         self._recorded = recorded
         self._writing = writing
@@ -117,7 +115,7 @@ class Rollups:
             GoneError: The file was there and is not any more.
             InputError: It cannot be read.
         """
-        yield from flow_rows.read_flows(self._engine, layout.path(self._root, FLOWS, hour, file.name))
+        yield from flow_rows.read_flows(self._engine, layout.file(FLOWS, hour, file.name))
 
     def carried(self, hour: Hour) -> Records:
         """The connections that may go on after an hour.
@@ -129,12 +127,12 @@ class Rollups:
         return stacked([empty(), *(self._carried(hour.hour, file) for file in hour.rollups)])
 
     def _carried(self, hour: int, file: File) -> Records:
-        path = layout.path(self._root, CARRY, hour, file.name)
+        name = layout.file(CARRY, hour, file.name)
         query = f"SELECT {connection_rows.wanted(connection_rows.CARRIED)} FROM files"  # noqa: S608 - constants
         try:
-            records = connection_rows.records_of(self._engine.read(query, {}, [path]), connection_rows.CARRIED)
+            records = connection_rows.records_of(self._engine.read(query, {}, [name]), connection_rows.CARRIED)
         except (ValueError, TypeError, OverflowError) as error:
-            raise InputError(f"holds {error}", where=(str(path),)) from error
+            raise InputError(f"holds {error}", where=(self._engine.place.where(name),)) from error
         records["minutes"] = np.where(records["told"] == 0, FIRST_MINUTE, np.uint64(0))
         return records
 
@@ -145,11 +143,11 @@ class Rollups:
             GoneError: The file was there and is not any more.
             InputError: It cannot be read.
         """
-        path = layout.path(self._root, NAMES, hour, file.name)
+        name = layout.file(NAMES, hour, file.name)
         try:
-            return name_rows.part_of(self._engine.read(f"SELECT {name_rows.SELECT} FROM files", {}, [path]))  # noqa: S608
+            return name_rows.part_of(self._engine.read(f"SELECT {name_rows.SELECT} FROM files", {}, [name]))  # noqa: S608
         except (ValueError, TypeError, OverflowError) as error:
-            raise InputError(f"holds {error}", where=(str(path),)) from error
+            raise InputError(f"holds {error}", where=(self._engine.place.where(name),)) from error
 
 
 def _parts(table: FlowTable, ends: Callable[[FlowTable], Iterator[Ends]] | None) -> Iterator[Part]:

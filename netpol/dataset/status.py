@@ -13,8 +13,6 @@ from netpol.dataset.plan import states_of
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from netpol.dataset.engine import Engine
     from netpol.dataset.index import Hour, Index
     from netpol.dataset.window_rows import WindowRow
@@ -88,13 +86,14 @@ class Status:
     broken: list[tuple[str, str]] = field(default_factory=list)
 
 
-def status_of(root: Path, index: Index, engine: Engine) -> Status:
+def status_of(index: Index, engine: Engine) -> Status:
     """What the dataset holds.
 
     Raises:
         InputError: A newer version wrote a file.
     """
-    result = Status(hours=layout.hours(root, WINDOWS))
+    place = engine.place
+    result = Status(hours=layout.hours(place, WINDOWS))
     runs: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for state, hour in states_of(map(index.hour, result.hours)):
         result.rolled_up += state.rolled and not state.late
@@ -107,13 +106,8 @@ def status_of(root: Path, index: Index, engine: Engine) -> Status:
     for (name, _), spans in runs.items():
         result.observers[name].missing += gaps(spans)
     for name in TABLES:
-        for hour_number in layout.hours(root, name):
-            _count(
-                result,
-                name,
-                [layout.path(root, name, hour_number, file) for file in layout.files(root, name, hour_number)],
-                engine,
-            )
+        for hour_number in layout.hours(place, name):
+            _count(result, name, hour_number, engine)
     return result
 
 
@@ -136,18 +130,20 @@ def _take(observer: Observer, row: WindowRow) -> None:
     observer.versions.add(row.version)
 
 
-def _count(status: Status, name: str, paths: list[Path], engine: Engine) -> None:
-    table = status.tables[name]
-    for path in paths:
+def _count(status: Status, name: str, hour: int, engine: Engine) -> None:
+    table, folder = status.tables[name], layout.folder(name, hour)
+    sizes = {f"{folder}/{each.name}": each.size for each in engine.place.entries(folder)}
+    files = [layout.file(name, hour, file) for file in layout.files(engine.place, name, hour)]
+    engine.place.expect(files, ends=True)
+    for file in files:
         try:
-            size = path.stat().st_size
-            found = engine.rows(path)
-        except (GoneError, FileNotFoundError):
+            found = engine.rows(file)
+        except GoneError:
             continue
         except InputError as error:
             found = None
-            if (str(path), error.what) not in status.broken and name != WINDOWS:
-                status.broken.append((str(path), error.what))
+            if (engine.place.where(file), error.what) not in status.broken and name != WINDOWS:
+                status.broken.append((engine.place.where(file), error.what))
         table.files += 1
-        table.bytes += size
+        table.bytes += sizes.get(file, 0)
         table.rows = None if found is None or table.rows is None else table.rows + found

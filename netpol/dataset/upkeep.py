@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout
-from netpol.dataset.engine import UNFINISHED, GoneError, copy_file
+from netpol.dataset.engine import GoneError
 from netpol.dataset.layout import CARRY, CONNECTIONS, FLOWS, HOUR, NAMES, TABLES, WINDOWS, Note
+from netpol.dataset.place import UNFINISHED
 from netpol.dataset.plan import State
 from netpol.dataset.reading import in_order
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from netpol.dataset.index import Hour, Index
+    from netpol.dataset.place import Place
     from netpol.dataset.writing import Writing
 
 _ABANDONED: Final = 3600.0
@@ -42,8 +41,8 @@ class Pruned:
 class Upkeep:
     """Works on whole hours."""
 
-    def __init__(self, root: Path, index: Index, writing: Writing) -> None:
-        self._root = root
+    def __init__(self, place: Place, index: Index, writing: Writing) -> None:
+        self._place = place
         self._index = index
         self._writing = writing
 
@@ -55,7 +54,7 @@ class Upkeep:
         Raises:
             OSError: The result cannot be written.
         """
-        if len(layout.files(self._root, WINDOWS, hour)) < 2:
+        if len(layout.files(self._place, WINDOWS, hour)) < 2:
             return 0  # as most hours of a dataset of months: to look into each file again and again would cost more
         found = self._index.hour(hour)
         if len(found.raw) < 2:
@@ -79,15 +78,9 @@ class Upkeep:
 
     def _delete(self, hour: int, name: str, tables: tuple[str, ...] = TABLES) -> int:
         """Deletes files of a name, first the one that makes the others count; returns how many bytes they had."""
-        size = 0
-        for table in tables:
-            path = layout.path(self._root, table, hour, name)
-            with suppress(FileNotFoundError):
-                size += path.stat().st_size
-                path.unlink()
-        return size
+        return self._place.delete([layout.file(table, hour, name) for table in tables])
 
-    def take_in(self, root: Path, hour: Hour) -> int:
+    def take_in(self, source: Place, hour: Hour) -> int:
         """Copies the files of an hour of another dataset; what makes them count comes last, as ever.
 
         Raises:
@@ -95,17 +88,20 @@ class Upkeep:
             OSError: A file cannot be written.
         """
         count = 0
-        for name in sorted(file.name for file in (*hour.rollups, *hour.raw)):
+        names = sorted(file.name for file in (*hour.rollups, *hour.raw))
+        source.expect([layout.file(table, hour.hour, name) for name in names for table in TABLES])
+        for name in names:
             for table in (CONNECTIONS, NAMES, CARRY, FLOWS, WINDOWS):
-                source, target = (layout.path(each, table, hour.hour, name) for each in (root, self._root))
-                if target.exists():
+                file = layout.file(table, hour.hour, name)
+                if self._place.has(file):
                     continue
                 try:
-                    copy_file(source, target)
+                    self._place.take(file, source)
                 except FileNotFoundError as error:
                     if table in (WINDOWS, NAMES):
+                        where = (source.where(file),)
                         remedy = "Do not merge a dataset while another process compacts it"
-                        raise InputError("vanished while it was read", where=(str(source),), remedy=remedy) from error
+                        raise InputError("vanished while it was read", where=where, remedy=remedy) from error
                 else:
                     count += 1
         return count
@@ -115,24 +111,22 @@ class Upkeep:
         oldest = time.time() - _ABANDONED
         count = 0
         for table in TABLES:
-            for hour in layout.hours(self._root, table):
-                folder = self._root / table / layout.partition(hour)
-                known = set(layout.files(self._root, WINDOWS, hour))
-                for path in folder.iterdir():
-                    unfinished = path.name.startswith(".") and path.suffix == UNFINISHED
-                    orphan = path.suffix == ".parquet" and path.stem not in known
-                    with suppress(FileNotFoundError):
-                        if (unfinished or orphan) and path.stat().st_mtime < oldest:
-                            path.unlink()
-                            count += 1
+            for hour in layout.hours(self._place, table):
+                folder = layout.folder(table, hour)
+                known = set(layout.files(self._place, WINDOWS, hour))
+                old = [each.name for each in self._place.entries(folder) if each.modified < oldest]
+                for name in old:
+                    unfinished = name.startswith(".") and name.endswith(UNFINISHED)
+                    orphan = name.endswith(".parquet") and name.removesuffix(".parquet") not in known
+                    count += (unfinished or orphan) and self._place.delete([f"{folder}/{name}"]) > 0
         return count
 
     def prune(self, *, now: int, max_age: int | None, max_raw_age: int | None, max_bytes: int | None) -> Pruned:
         """Deletes what is too old, then what is too much."""
         deleted = raw_hours = whole_hours = 0
-        hours = layout.hours(self._root, WINDOWS)
-        sizes = {hour: self._sizes(hour) for hour in hours}
-        left = sum(sum(size.values()) for size in sizes.values())
+        hours = layout.hours(self._place, WINDOWS)
+        sizes = {hour: self._size(hour) for hour in hours}
+        left = sum(sizes.values())
 
         def too_much() -> bool:
             return max_bytes is not None and left - deleted > max_bytes
@@ -150,11 +144,13 @@ class Upkeep:
                 whole_hours += 1
         return Pruned(hours=whole_hours, raw_hours=raw_hours, bytes=deleted)
 
-    def _sizes(self, hour: int) -> dict[Path, int]:
-        return {path: path.stat().st_size for table in TABLES for path in self._files(table, hour)}
-
-    def _files(self, table: str, hour: int) -> list[Path]:
-        return [layout.path(self._root, table, hour, name) for name in layout.files(self._root, table, hour)]
+    def _size(self, hour: int) -> int:
+        return sum(
+            each.size
+            for table in TABLES
+            for each in self._place.entries(layout.folder(table, hour))
+            if layout.is_file(each.name)
+        )
 
     def _drop_raw(self, hour: int) -> int:
         """Deletes an hour's windows as recorded if all are added up."""
@@ -165,12 +161,9 @@ class Upkeep:
 
     def _drop_hour(self, hour: int) -> int:
         size = 0
-        names = {name for table in TABLES for name in layout.files(self._root, table, hour)}
+        names = {name for table in TABLES for name in layout.files(self._place, table, hour)}
         for name in sorted(names):
             size += self._delete(hour, name)
         for table in TABLES:
-            folder = self._root / table / layout.partition(hour)
-            for each in (folder, folder.parent):
-                with suppress(OSError):
-                    each.rmdir()
+            self._place.clear(layout.folder(table, hour))
         return size

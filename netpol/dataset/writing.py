@@ -15,7 +15,6 @@ from netpol.flows.records import stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from netpol.dataset.engine import Columns, Engine
     from netpol.dataset.reading import Placed
@@ -29,8 +28,7 @@ _PLACE: Final = ", ".join(f'list_extract(${name}s, w) AS "{name}"' for name in (
 class Writing:
     """Writes the raw tables of an hour."""
 
-    def __init__(self, root: Path, engine: Engine) -> None:
-        self._root = root
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def windows(self, hour: int, windows: Sequence[Window]) -> None:
@@ -83,12 +81,10 @@ class Writing:
     def _copies(self, table: str, hour: int, placed: Sequence[Placed]) -> Iterator[Part]:
         for batch in batches(placed):
             for group in split(batch):
-                paths = [
-                    layout.path(self._root, table, hour, name) for name in sorted({file.name for _, file in group})
-                ]
+                files = [layout.file(table, hour, name) for name in sorted({file.name for _, file in group})]
                 columns = "* EXCLUDE (file_row_number, filename)"
                 query = f'SELECT {columns} FROM files WHERE {condition(group)} ORDER BY "begin", "window"'  # noqa: S608
-                yield Part(query=query, files=paths)
+                yield Part(query=query, files=files)
 
     def evidence(self, hour: int, name: str, part: NamesPart, note: Note) -> None:
         """Writes what all windows of an hour say together about names."""
@@ -103,7 +99,7 @@ class Writing:
 
     def table(self, table: str, hour: int, name: str, parts: Iterable[Part], note: Note) -> None:
         """Writes a file of any table."""
-        self._engine.write(layout.path(self._root, table, hour, name), parts, note.text())
+        self._engine.write(layout.file(table, hour, name), parts, note.text())
 
 
 def _numbered(columns: Columns, counts: Sequence[int]) -> Columns:

@@ -11,6 +11,7 @@ import pytest
 
 from netpol.dataset import layout
 from netpol.dataset.folder import Dataset
+from netpol.dataset.place import Folder
 from tests.agent import live_traffic as traffic
 from tests.agent.hub.processes import TOKENS, WRITER
 from tests.agent.live_world import END_SECONDS, SERVER, World, await_line, needs_world, served_world, windows_in
@@ -64,7 +65,7 @@ class Ends:
         index = Dataset.open(self.data)._index
         rows = [
             row
-            for hour in layout.hours(self.data, layout.WINDOWS)
+            for hour in layout.hours(Folder(self.data), layout.WINDOWS)
             for each in index.hour(hour).raw
             for row in each.rows
         ]

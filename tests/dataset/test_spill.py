@@ -14,8 +14,10 @@ from netpol.dataset.spill import Spill, sweep
 
 CHILD = """
 import sys
+from pathlib import Path
 from netpol.dataset.engine import Engine
-engine = Engine()
+from netpol.dataset.place import Folder
+engine = Engine(Folder(Path()))
 engine.read("SELECT 1 AS one", {}, [])
 print("ready", flush=True)
 sys.stdin.read()

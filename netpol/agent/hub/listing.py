@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netpol.dataset import layout
+from netpol.dataset.place import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,32 +42,32 @@ def listing(root: Path, since: int | None = None, until: int | None = None) -> l
         since: Nanoseconds since the Unix epoch.
         until: The same; exclusive.
     """
+    place = Folder(root)
     found: list[Listed] = []
-    for hour in layout.hours(root, layout.WINDOWS):
-        if (since is None or (hour + 1) * layout.HOUR > since) and (until is None or hour * layout.HOUR < until):
-            found += _hour(root, hour)
+    for hour in layout.hours(place, layout.WINDOWS, since, until):
+        found += _hour(place, hour)
     return found
 
 
-def _hour(root: Path, hour: int) -> list[Listed]:
+def _hour(place: Folder, hour: int) -> list[Listed]:
     """The files of an hour.
 
     What a file of `windows` describes lies in files of other tables, which are there as long as it is. So if the
     `windows` are the same before and after the others were looked up, all of them were there at once.
     """
-    names = layout.files(root, layout.WINDOWS, hour)
+    names = layout.files(place, layout.WINDOWS, hour)
     for _ in range(_ATTEMPTS):
-        found = [listed for name in names for table in layout.TABLES for listed in _file(root, table, hour, name)]
-        again = layout.files(root, layout.WINDOWS, hour)
+        found = [listed for name in names for table in layout.TABLES for listed in _file(place, table, hour, name)]
+        again = layout.files(place, layout.WINDOWS, hour)
         if again == names:
             return found
         names = again
     return []
 
 
-def _file(root: Path, table: str, hour: int, name: str) -> Iterator[Listed]:
-    path = layout.path(root, table, hour, name)
+def _file(place: Folder, table: str, hour: int, name: str) -> Iterator[Listed]:
+    file = layout.file(table, hour, name)
     try:
-        yield Listed(path.relative_to(root).as_posix(), path.stat().st_size)
+        yield Listed(file, (place.root / file).stat().st_size)
     except FileNotFoundError:
         return

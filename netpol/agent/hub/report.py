@@ -12,6 +12,7 @@ from netpol.dataset import layout
 from netpol.dataset.engine import Engine
 from netpol.dataset.folder import Dataset
 from netpol.dataset.index import Index
+from netpol.dataset.place import Folder
 from netpol.flows.write import timestamp
 
 if TYPE_CHECKING:
@@ -144,8 +145,9 @@ def rows_of_folder(root: Path) -> Iterator[WindowRow]:
     Raises:
         InputError: A newer version of netpol wrote a file.
     """
-    index = Index(root, Engine())
-    for hour in layout.hours(root, layout.WINDOWS):
+    place = Folder(root)
+    index = Index(Engine(place))
+    for hour in layout.hours(place, layout.WINDOWS):
         there = index.hour(hour)
         for file in (*there.raw, *there.rollups):
             yield from file.rows
