@@ -30,6 +30,7 @@ _MADV_POPULATE_READ = 22  # Linux 5.14; not yet named by the standard library
 _HEAD = 16
 _EMPTY = "the file is empty"
 _RECORD_AGAIN = "Give a pcap or pcapng file, plain, .gz or .zst"
+_OR_A_LOG = f"{_RECORD_AGAIN}, or a flow log (netpol flows --help names those that are read) with its headings"
 _LOOKS_LIKE = (
     (b"\x7fELF", "a program"),
     (b"snoop\0", "a snoop capture", "Rewrite it with `editcap -F pcapng`"),
@@ -253,7 +254,7 @@ def container_of(source: Source, tally: Tally) -> Container:
             raise InputError(f"not a capture, but {kind}", where=place, remedy=remedy[0] if remedy else _RECORD_AGAIN)
     text = window.data[: window.stop].tobytes()[:512]
     kind = ", but text" if all(byte >= 32 or byte in b"\t\r\n" for byte in text) else ""
-    raise InputError(f"not a capture{kind}", where=place, remedy=_RECORD_AGAIN)
+    raise InputError(f"not a capture{kind}", where=place, remedy=_OR_A_LOG if kind else _RECORD_AGAIN)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

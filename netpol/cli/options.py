@@ -14,8 +14,8 @@ Captures = Annotated[
     list[str],
     typer.Argument(
         metavar="CAPTURE...",
-        help="pcap or pcapng files (also .gz, .zst), flow logs (Hubble, Calico, Zeek, conntrack, AWS, GKE), datasets, "
-        "folders of them, hub://... for a hub, or - for standard input.",
+        help="pcap or pcapng files (also .gz, .zst), flow logs (Hubble, Calico, Zeek, conntrack, Inspektor Gadget, "
+        "AWS, GKE), datasets, folders of them, hub://... for a hub, or - for standard input.",
         show_default=False,
     ),
 ]

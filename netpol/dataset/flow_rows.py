@@ -23,6 +23,11 @@ ROWS_AT_ONCE: Final = 1 << 17
 _OUTCOMES: Final = {outcome.label: int(outcome) for outcome in Outcome}
 _DIRECTIONS: Final = {direction.label: int(direction) for direction in Direction}
 _PROTOCOLS: Final = {protocol_name(number): number for number in range(256)}
+_VPC: Final = frozenset({"srcaddr", "dstaddr", "srcport", "dstport", "protocol"})
+_AS_TEXT: Final = (
+    "Have it delivered as text, or write it so: "
+    """duckdb -c "COPY (FROM 'FILE.parquet') TO 'FILE.log' (HEADER, DELIMITER ' ', NULLSTR '-')\""""
+)
 _NEEDED: Final = ("client", "server", "protocol", "port", "connections", "packets", "bytes", "first_seen", "last_seen",
                   "outcome", "direction")  # fmt: skip
 _SELECT: Final = (
@@ -51,6 +56,10 @@ def read_flows(engine: Engine, file: str) -> Iterator[tuple[Rows, int]]:
     names = engine.read("SELECT * FROM files LIMIT 0", {}, [file]).keys()
     missing = [name for name in _NEEDED if name not in names]
     if missing:
+        if _VPC.issubset(names):
+            raise InputError(
+                "an AWS VPC flow log in Parquet, of which text is read", where=(str(path),), remedy=_AS_TEXT
+            )
         raise InputError(
             f"a Parquet file without the columns of flows: {', '.join(missing)}",
             where=(engine.place.where(file),),

@@ -29,7 +29,7 @@ UNTOLD: Final = (
 _PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPV6, "ipv6-icmp": ICMPV6}
 _PAIR: Final = re.compile(r"([a-z_-]+)=(\S*)", re.ASCII)
 _EVENT: Final = re.compile(r"\[(NEW|UPDATE|DESTROY)\]", re.ASCII)
-_STAMP: Final = re.compile(r"\[(\d{1,10}\.\d{1,9})\s*\]", re.ASCII)
+_STAMP: Final = re.compile(r"\[(\d[\d.]*)\s*\]", re.ASCII)
 _OPEN: Final = frozenset({"SYN_SENT", "SYN_SENT2", "SYN_RECV", "COOKIE_WAIT", "COOKIE_ECHOED", "NONE", "UNREPLIED"})
 _STATES: Final = _OPEN | {
     *("ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "LISTEN", "CLOSED"),

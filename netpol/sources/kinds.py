@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from netpol.sources import verdicts, vpc
+from netpol.sources.lines import Line
+from netpol.sources.objects import objects
 
 
 class Kind(Enum):
@@ -23,6 +26,11 @@ class Kind(Enum):
     GKE = "GKE network policy log"
     CALICO = "Calico"
     INSPEKTOR = "Inspektor Gadget"
+
+    @property
+    def is_json(self) -> bool:
+        """An object each; the VPC CNI's are so in its own file."""
+        return self not in {Kind.ZEEK, Kind.CONNTRACK, Kind.VPC}
 
 
 _STAMP: Final = r"(?:\[\d{1,10}\.\d{1,9}\s*\]\s*)?"
@@ -51,18 +59,15 @@ def kind_of(head: bytes) -> Kind | None:
     Args:
         head: Its first bytes, unpacked; some thousands are enough.
     """
-    texts = [line.strip() for line in head.split(b"\n") if line.strip()]
+    texts = [Line(number, line) for number, line in enumerate(head.split(b"\n"), 1) if line.strip()]
     whole = texts if head.endswith(b"\n") or len(texts) == 1 else texts[:-1] or texts
-    for raw in whole:
-        kind = _kind_of_line(raw)
-        if kind is not None:
-            return kind
-    return None
+    found = (_kind_of_line(text.strip()) for _, text in objects(whole) if text is not None)
+    return next((kind for kind in found if kind is not None), None)
 
 
 def _kind_of_line(raw: bytes) -> Kind | None:
-    if raw.startswith((b"{", b"data:")):
-        return _kind_of_object(raw.removeprefix(b"data:"))
+    if raw.startswith((b"{", b"data:", b"[{", b"[ {")):
+        return _kind_of_first(raw) if raw.startswith(b"[") else _kind_of_object(raw.removeprefix(b"data:"))
     try:
         line = raw.decode("ascii")
     except UnicodeDecodeError:
@@ -74,6 +79,15 @@ def _kind_of_line(raw: bytes) -> Kind | None:
     if verdicts.CLOUDWATCH.fullmatch(line):
         return Kind.VPC_CNI
     return Kind.CONNTRACK if _CONNTRACK.match(line) else None
+
+
+def _kind_of_first(raw: bytes) -> Kind | None:
+    """The kind of the first element of an array in one line, of which this is the beginning."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text := raw[1:].lstrip().decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return _kind_of_object(text[:end].encode())
 
 
 def _kind_of_object(raw: bytes) -> Kind | None:

@@ -13,9 +13,10 @@ from netpol.capture.compressed import BrokenError
 from netpol.capture.name_evidence import Greeting
 from netpol.sources import calico, conntrack, hubble, inspektor, verdicts, vpc, zeek
 from netpol.sources.builder import AT_ONCE, Entry, Whole, records_of, rows_of
-from netpol.sources.kinds import Kind
+from netpol.sources.kinds import Kind, kind_of
 from netpol.sources.lines import LONGEST_LINE, lines
 from netpol.sources.name_evidence import Answer, columns_of
+from netpol.sources.objects import objects
 from netpol.sources.parsers import parser_of
 from netpol.sources.people import placed
 from netpol.sources.tally import Passed
@@ -85,19 +86,33 @@ def read_log(
     parse = parser_of(log.kind)
     number = 0
     try:
-        for number, text in lines(log.reader):
+        found_lines = lines(log.reader)
+        for number, text in objects(found_lines) if log.kind.is_json else found_lines:
             if text is None:
                 tally.damage(log.place, number, f"longer than {LONGEST_LINE >> 20} MiB")
                 continue
             try:
-                said.take(parse(text))
-            except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-                tally.damage(log.place, number, _why(error))
+                found = parse(text)
+                wrong = ""
+            except (ValueError, ArithmeticError, msgspec.MsgspecError, RecursionError) as error:
+                found, wrong = None, _why(error)
+            if wrong or isinstance(found, Passed):
+                wrong = _of_another(text, log.kind) or wrong
+            if wrong:
+                tally.damage(log.place, number, wrong)
+            else:
+                said.take(found)
             if said.full:
                 yield from said.leave()
     except BrokenError as error:
         tally.damage(log.place, number + 1, str(error))
     yield from said.leave(everything=True)
+
+
+def _of_another(text: bytes, kind: Kind) -> str:
+    """Says so where a line that tells nothing is one of another log: two were written to one file."""
+    other = kind_of(text + b"\n")
+    return "" if other is None or other is kind else f"a record of another log ({other.value})"
 
 
 def _why(error: Exception) -> str:

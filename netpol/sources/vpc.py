@@ -65,7 +65,7 @@ def read_record(fields: Sequence[str], line: str) -> Entry | Passed:
     if len(values) == len(fields) + 1 and _EXPORTED.fullmatch(values[0]):
         values = values[1:]
     if len(values) != len(fields):
-        raise ValueError(f"{len(values)} fields where {len(fields)} were announced")
+        raise ValueError(f"not the {len(fields)} fields that were announced")
     row = dict(zip(fields, values, strict=True))
     status = row.get("log-status", "OK")
     if status == "SKIPDATA":

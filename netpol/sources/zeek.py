@@ -78,8 +78,10 @@ class Header:
             ValueError: It has not as many columns as fields were announced.
         """
         values = line.split(self._separator)
-        if not self.fields or len(values) != len(self.fields):
-            raise ValueError(f"{len(values)} columns where {len(self.fields)} were announced")
+        if not self.fields:
+            raise ValueError("no heading says what the columns mean")
+        if len(values) != len(self.fields):
+            raise ValueError(f"not the {len(self.fields)} columns that were announced")
         return {name: value for name, value in zip(self.fields, values, strict=True) if value not in _UNSET}
 
 

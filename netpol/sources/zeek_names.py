@@ -6,7 +6,7 @@ Fields: base/protocols/dns/main.zeek (DNS::Info) and base/protocols/ssl/main.zee
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netpol.capture.name_evidence import Greeting, Trait, packed
 from netpol.model.flow import TCP, UDP
@@ -16,6 +16,9 @@ from netpol.sources.zeek import number_of, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_ENDLESS: Final = 1 << 31
+"""Seconds: no lifetime is longer (RFC 2181, 8)."""
 
 
 def read_answer(row: Mapping[str, Any]) -> Answer | Passed:
@@ -39,7 +42,7 @@ def read_answer(row: Mapping[str, Any]) -> Answer | Passed:
         kind=str(row.get("qtype_name", "A")),
         outcome=outcome_of(number_of(row, "rcode"), addresses),
         addresses=addresses,
-        life=int(min((each for each in lives if each >= 0), default=0.0)),
+        life=int(min((each for each in lives if 0 <= each < _ENDLESS), default=0.0)),
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 import zstandard
 
+from netpol.sources.kinds import Kind
+from tests.sources.samples import SOUND
 from tests.sources.told import hubble as told_by_hubble
 from tests.sources.told.connections import Snapshot, connections_of
 from tests.sources.told.packets import packets_of
@@ -88,3 +92,83 @@ def test_strict_refuses_what_cannot_be_read_whole(netpol: Netpol, hubble: Path, 
     assert str(cut) in answer.err
     assert netpol("flows", cut).code == 0
     assert netpol("flows", hubble, shop, "--strict").code == 0
+
+
+def test_what_an_exporter_rotated_is_one_log(netpol: Netpol, hubble: Path, tmp_path: Path) -> None:
+    lines = hubble.read_bytes().splitlines(keepends=True)
+    third = len(lines) // 3
+    (tmp_path / "events-2026-11-22T03-08-09.000.log.gz").write_bytes(gzip.compress(b"".join(lines[:third])))
+    (tmp_path / "events-2026-11-22T03-08-12.000.log").write_bytes(b"".join(lines[third : 2 * third]))
+    (tmp_path / "events.log").write_bytes(b"".join(lines[2 * third :]))
+    assert netpol("flows", tmp_path, "-o", "json") == netpol("flows", hubble, "-o", "json")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_each_kind_names_what_is_broken_and_strict_refuses_it(netpol: Netpol, kind: Kind, tmp_path: Path) -> None:
+    lines = SOUND[kind].splitlines(keepends=True)
+    log = tmp_path / "any.name"
+    log.write_bytes(b"".join([*lines, b'{"half": "a rec\n', *lines]))
+    answer = netpol("flows", log)
+    assert answer.code == 0
+    assert f"netpol: warning: {log}: line {len(lines) + 1}: " in answer.err
+    assert netpol("flows", log, "--strict").code == 2
+    log.write_bytes(SOUND[kind])
+    assert netpol("flows", log, "--strict").code == 0
+
+
+def test_a_folder_of_everything_is_used_but_for_what_is_broken_in_it(netpol: Netpol, tmp_path: Path) -> None:
+    """All kinds of logs, one of them torn, one of two mixed, and flows in Parquet of which a partition is corrupt."""
+    for kind in Kind:
+        (tmp_path / f"{kind.name}.log").write_bytes(SOUND[kind])
+    (tmp_path / "mixed.log").write_bytes(SOUND[Kind.GKE] + SOUND[Kind.HUBBLE])
+    (tmp_path / "torn.log.gz").write_bytes(gzip.compress(SOUND[Kind.HUBBLE])[:-20])
+    for hour in ("hour=03", "hour=04"):
+        (tmp_path / hour).mkdir()
+        (tmp_path / hour / "part.parquet").write_bytes(_parquet(netpol, tmp_path / "GKE.log"))
+    broken = tmp_path / "hour=04" / "part.parquet"
+    broken.write_bytes(broken.read_bytes()[:-40] + bytes(40))
+    answer = netpol("flows", tmp_path, "-o", "json")
+    assert answer.code == 2
+    assert str(broken) in answer.err
+    assert f"{tmp_path / 'mixed.log'}: line 3: a record of another log (Hubble)" in answer.err
+    assert f"{tmp_path / 'torn.log.gz'}: line " in answer.err
+    assert str(tmp_path / "hour=03") not in answer.err
+    rows = [json.loads(line) for line in answer.out.splitlines()]
+    assert {"established", "unknown"} == {row["outcome"] for row in rows}
+    answer = netpol("flows", tmp_path, "--strict")
+    assert (answer.code, answer.out) == (2, "")
+
+
+def _parquet(netpol: Netpol, log: Path) -> bytes:
+    """The flows of a log in Parquet."""
+    table = log.with_suffix(".parquet")
+    rows = [json.loads(line) for line in netpol("flows", log, "-o", "json").out.splitlines()]
+    source = log.with_suffix(".rows")
+    source.write_text(json.dumps(rows))
+    duckdb.sql(f"COPY (FROM read_json('{source}')) TO '{table}' (FORMAT parquet)")
+    content = table.read_bytes()
+    source.unlink()
+    table.unlink()
+    return content
+
+
+def test_vpc_flow_logs_in_parquet_are_told_how_to_become_text(netpol: Netpol, tmp_path: Path) -> None:
+    table, log = tmp_path / "vpc.parquet", tmp_path / "vpc.log"
+    columns = (
+        "2 AS version, '10.0.0.1' AS srcaddr, '10.0.0.2' AS dstaddr, 40000 AS srcport, 80 AS dstport, 6 AS protocol"
+    )
+    columns += ", 9 AS packets, 900 AS bytes, 1700000000 AS start, 1700000060 AS \"end\", 'ACCEPT' AS action"
+    duckdb.sql(f"COPY (SELECT {columns}, 'OK' AS log_status, NULL::INT AS tcp_flags) TO '{table}' (FORMAT parquet)")
+    answer = netpol("flows", table)
+    assert answer.code == 2
+    assert "an AWS VPC flow log in Parquet, of which text is read" in answer.err
+    assert "COPY (FROM 'FILE.parquet') TO 'FILE.log' (HEADER, DELIMITER ' ', NULLSTR '-')" in answer.err
+    duckdb.sql(f"COPY (FROM '{table}') TO '{log}' (HEADER, DELIMITER ' ', NULLSTR '-')")
+    assert json.loads(netpol("flows", log, "-o", "json").out)["packets"] == 9
+
+
+def test_text_that_is_no_log_is_told_what_would_be(netpol: Netpol, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("nothing of use\n")
+    answer = netpol("flows", tmp_path / "notes")
+    assert answer.code == 2
+    assert "not a capture, but text. Give a pcap or pcapng file, plain, .gz or .zst, or a flow log" in answer.err

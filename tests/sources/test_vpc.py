@@ -119,7 +119,7 @@ def test_small_packets_without_a_syn_among_them_carry_data() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("5 10.0.0.1 10.0.0.2\n", "3 fields where 15 were announced"),
+        ("5 10.0.0.1 10.0.0.2\n", "not the 15 fields that were announced"),
         (custom("10.0.0.1", "ten", "1 2", "1 60", 2), "a value that is none"),
         (custom("10.0.0.1", "10.0.0.2", "1 -", "1 60", 2), "dstport is no number"),
         (custom("10.0.0.1", "10.0.0.2", "1 2", "1 60", 2, "MAYBE"), "an action that is none"),
