@@ -132,6 +132,9 @@ class Tally:
         broken: `file: line N: reason` of records of flow logs that cannot be read, the first NAMED_PLACES.
         broken_records: How many there were; they are in `undecoded` too.
         untold: What flow logs do not tell, by kind.
+        log_records: Records of flow logs that were read.
+        log_records_used: Those that say something that was used.
+        log_records_unplaced: Those that tell of a connection, and of an end of it no address.
         size: Bytes of all captures, None where that is not known: of progress, like the next, and no result.
         consumed: Bytes of them that were read so far.
         missing: What recordings say is missing from them, other than packets: readable, to a count above 0.
@@ -151,6 +154,9 @@ class Tally:
     broken: list[str] = field(default_factory=list)
     broken_records: int = 0
     untold: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    log_records: int = 0
+    log_records_used: int = 0
+    log_records_unplaced: int = 0
     size: int | None = field(default=None, compare=False)
     consumed: int = field(default=0, compare=False)
     missing: dict[str, int] = field(default_factory=dict)

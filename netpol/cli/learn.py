@@ -132,6 +132,7 @@ def learn(
     from netpol.cli.times import span_of
     from netpol.dialects.kubernetes import to_files, to_yaml
     from netpol.errors import UsageError
+    from netpol.graph.reasons import Reason
     from netpol.policy.generate import Directions as Isolation
     from netpol.policy.generate import Options
 
@@ -182,6 +183,10 @@ def learn(
             reports[GRAPH] = page_of_learned(result, change)
         write_directory(directory, policies, result.summary, leftovers, result.allowlists, reports)
     write_account(result.summary, sys.stderr)
+    unknown = result.summary["left_out"]["quarantined"].get(Reason.UNKNOWN_OUTCOME.identifier, 0)
+    if unknown:
+        remedy = "Packets or another log would tell; -d DIR lists them in summary.json (left_out_pairs)"
+        warn(f"{unknown:,} connections are not learned: the log does not tell whether they worked. {remedy}")
     if not result.policies:
         whose = " of a workload that policies are written for" if result.summary["edges"] else ""
         warn(f"no policy was written: no connection{whose} was learned")

@@ -231,14 +231,24 @@ def warn_of_losses(tally: Tally) -> None:
         warn(message)
     if tally.broken_records > _BROKEN_SHOWN:
         warn(f"{tally.broken_records - _BROKEN_SHOWN:,} more records cannot be read")
-    for kind, untold in sorted(tally.untold.items()):
-        note(f"{kind} does not tell: {', '.join(untold)}")
+    _account_of_logs(tally)
     for name in tally.passed_over:
         warn(f"{name}: no capture, passed over")
     if tally.passed_over_files > len(tally.passed_over):
         warn(f"{tally.passed_over_files - len(tally.passed_over)} more files that are no captures were passed over")
     for what, count in tally.missing.items():
         warn(f"{what}: {count:,}")
+
+
+def _account_of_logs(tally: Tally) -> None:
+    """How much of flow logs was used, and what they do not tell."""
+    if tally.log_records:
+        note(f"{tally.log_records:,} records of flow logs, {tally.log_records_used:,} of them used")
+    if tally.log_records_unplaced:
+        unplaced = f"{tally.log_records_unplaced:,} records tell of connections without saying who is at one end"
+        warn(f"{unplaced}: what nobody seems to have used may be in use")
+    for kind, untold in sorted(tally.untold.items()):
+        note(f"{kind} does not tell: {'; '.join(untold)}")
 
 
 def warn_of_unmatched(selector: LabelSelector | None, cluster: Cluster) -> None:

@@ -154,6 +154,11 @@ def _packets(reading: Reading) -> dict[str, Any]:
         "damaged": list(tally.damaged),
         "missing": dict(sorted(tally.missing.items())),
         "broken": list(tally.broken),
+        "log_records": {
+            "read": tally.log_records,
+            "used": tally.log_records_used,
+            "unplaced": tally.log_records_unplaced,
+        },
         "untold": {kind: list(what) for kind, what in sorted(tally.untold.items())},
     }
 

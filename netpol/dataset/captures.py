@@ -309,6 +309,9 @@ def _log(each: Input, kind: Kind, tally: Tally, names: NameTaker | None, people:
             tally.packets += count
             tally.drop(reason, count)
     tally.lost += records.lost
+    tally.log_records += records.records
+    tally.log_records_used += records.used
+    tally.log_records_unplaced += records.unplaced
     tally.broken.extend(records.places[: NAMED_PLACES - len(tally.broken)])
     tally.broken_records += sum(records.damaged.values())
     tally.untold.update(records.untold)

@@ -207,11 +207,11 @@ def _end(
         pod = what == "pod" and namespace and own
         return Group(str(namespace), str(own), told) if pod else told
     if own in {None, "", "-"}:
-        return Passed("Calico: an end without address and name")
+        return Passed("Calico: an end without address and name", unplaced=True)
     if what == "network" or own in _NETWORKS:
-        return Passed("Calico: an end outside, whose address is not told (public or private network)")
+        return Passed("Calico: an end outside, whose address is not told (public or private network)", unplaced=True)
     if what == "set":
-        return Passed("Calico: an end in a network set, whose address is not told")
+        return Passed("Calico: an end in a network set, whose address is not told", unplaced=True)
     if what == "host" or namespace is None or namespace in _NOT_NAMESPACED:
         # Without namespace and type, as Whisker tells it, this may be a set too: then no node has the name.
         return Host(str(own).removesuffix(_AUTOMATIC))

@@ -57,17 +57,18 @@ def placed(told: Told, people: People | None) -> Whole | Passed:
         address = each.told if isinstance(each, Group) else each if isinstance(each, End) else None
         found = _found(each, people, told.whole)
         if address is None and people is None:
-            return Passed("names of pods, and no cluster to look them up in")
+            return Passed("names of pods, and no cluster to look them up in (--cluster)", unplaced=True)
         if address is None and found is None:
             host = isinstance(each, Host)
-            return Passed("names of hosts that are no nodes" if host else "names that no pod had at that time")
+            reason = "names of hosts that are no nodes" if host else "names that no pod had at that time"
+            return Passed(reason, unplaced=True)
         known = [end_of(str(each)) for each in found.addresses] if found is not None else []
         ends.append(known if address is None else [address])
         if found is not None and (address is None or address in known):
             whole = _while_there(whole, found)
     pairs = [(one, other) for one in ends[0] for other in ends[1] if one.family == other.family]
     if not pairs:
-        return Passed("names whose addresses are of two families")
+        return Passed("names whose addresses are of two families", unplaced=True)
     client, server = pairs[0]
     return replace(whole, client=client, server=server._replace(port=told.port))
 

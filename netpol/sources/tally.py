@@ -16,10 +16,12 @@ class Passed:
     Attributes:
         reason: Why.
         lost: Events that it says are missing from the log.
+        unplaced: It tells of a connection; of an end of it, nobody knows the address.
     """
 
     reason: str
     lost: int = 0
+    unplaced: bool = False
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class LogTally:
         damaged: Records that cannot be read, by reason.
         places: `file: line N: reason` of the first NAMED_PLACES damaged ones.
         lost: Events that the log itself says are missing from it.
+        unplaced: Those passed over that tell of a connection, and of an end of it no address.
         untold: What logs of these kinds do not tell, by kind.
     """
 
@@ -42,12 +45,14 @@ class LogTally:
     damaged: dict[str, int] = field(default_factory=dict)
     places: list[str] = field(default_factory=list)
     lost: int = 0
+    unplaced: int = 0
     untold: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pass_over(self, passed: Passed) -> None:
         """A record that says nothing that can be used."""
         self.records += 1
         self.lost += passed.lost
+        self.unplaced += passed.unplaced
         self.passed_over[passed.reason] = self.passed_over.get(passed.reason, 0) + 1
 
     def use(self) -> None:

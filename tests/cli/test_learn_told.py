@@ -171,7 +171,15 @@ def test_a_log_teaches_what_the_packets_teach_but_for_what_the_summary_names(
     untold = [each for kind in summary["packets"]["untold"].values() for each in kind]
     for each in untold:
         assert each in answer.err
+    records = summary["packets"]["log_records"]
+    assert records["read"] == sum(summary["packets"]["undecoded"].values()) + records["used"]
+    assert f"{records['read']:,} records of flow logs, {records['used']:,} of them used" in answer.err
     limits = TAKEN_AWAY.get(telling, ())
+    assert (records["unplaced"] > 0) is (_OUTSIDE in limits)
+    assert ("without saying who is at one end" in answer.err) is (_OUTSIDE in limits)
+    unknown = summary["left_out"]["quarantined"].get("unknown-outcome", 0)
+    assert (f"{unknown:,} connections are not learned: the log does not tell" in answer.err) is (unknown > 0)
+    assert unknown or not {_WORKED, _LITTLE} & set(limits)
     assert set(limits) <= set(untold)
 
     wanted = edges(sample / "expected", world.snapshot)

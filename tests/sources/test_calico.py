@@ -271,7 +271,7 @@ def test_what_cannot_be_used_is_counted(flow: dict[str, Any], reason: str, peopl
 def test_without_a_cluster_nobody_knows_whose_names_these_are() -> None:
     table, tally = flows_of(text(whisker()))
     assert not len(table)
-    assert tally.passed_over == {"names of pods, and no cluster to look them up in": 1}
+    assert tally.passed_over == {"names of pods, and no cluster to look them up in (--cluster)": 1}
 
 
 def test_a_name_is_of_its_own_pods_alone(people: People) -> None:
