@@ -56,13 +56,12 @@ def read_flows(engine: Engine, file: str) -> Iterator[tuple[Rows, int]]:
     names = engine.read("SELECT * FROM files LIMIT 0", {}, [file]).keys()
     missing = [name for name in _NEEDED if name not in names]
     if missing:
+        where = (engine.place.where(file),)
         if _VPC.issubset(names):
-            raise InputError(
-                "an AWS VPC flow log in Parquet, of which text is read", where=(str(path),), remedy=_AS_TEXT
-            )
+            raise InputError("an AWS VPC flow log in Parquet, of which text is read", where=where, remedy=_AS_TEXT)
         raise InputError(
             f"a Parquet file without the columns of flows: {', '.join(missing)}",
-            where=(engine.place.where(file),),
+            where=where,
             remedy="`netpol flows -o parquet` writes them",
         )
     select = _SELECT
