@@ -55,6 +55,7 @@ def check(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """Say which observed flows a policy set would deny. Exit code 1 if there are any.
 
@@ -71,7 +72,7 @@ def check(
     refuse_shared_stdin(captures, policies, paths)
     policy_set = read_policy_set(policies)
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    reading = read(captures, known, span=span_of(since, until), strict=strict)
+    reading = read(captures, known, span=span_of(since, until), strict=strict, engine=engine)
     result = judge(reading.resolved(known), Evaluator(policy_set, known.inventory))
     if output is Format.JSON:
         json.dump(as_json(result), sys.stdout, indent=2)

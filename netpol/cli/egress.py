@@ -120,6 +120,7 @@ def egress(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """List what each workload needs outside the cluster, by name where the captures carry one.
 
@@ -163,7 +164,7 @@ def egress(
         selection = replace(selection, workloads=workloads_with(labels, known.inventory))
     names = Names()
     guard = Guard.of(threat_list or [], names)
-    reading = read(captures, known, names=guard.sink(names), span=span_of(since, until), strict=strict)
+    reading = read(captures, known, names=guard.sink(names), span=span_of(since, until), strict=strict, engine=engine)
     guard.look(reading.resolved(known))
     attempts = Attempts(selection.takes)
     admission = admit(reading.resolved(known), known.inventory, watch=attempts.watch, bar=guard.bar)

@@ -41,6 +41,7 @@ def flows(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """List who talked to whom: one row per client, server, protocol, port and outcome.
 
@@ -75,7 +76,7 @@ def flows(
     if known:
         warn_of_unknown_namespaces(wanted, known)
         warn_of_unmatched(labels, known)
-    reading = read(captures, known, span=span_of(since, until), strict=strict)
+    reading = read(captures, known, span=span_of(since, until), strict=strict, engine=engine)
     if output is Format.JSON and known is None:
         write_table(reading.table, sys.stdout)
     else:

@@ -81,6 +81,7 @@ def graph(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """Show who talks to whom, and what a policy set makes of it.
 
@@ -120,7 +121,7 @@ def graph(
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
     warn_of_unknown_namespaces(wanted.namespaces, known)
     names = Names()
-    reading = read(captures, known, names=names, span=span_of(since, until), strict=strict)
+    reading = read(captures, known, names=names, span=span_of(since, until), strict=strict, engine=engine)
     whole = flow_graph(reading, known, named, before, names)
     if whole.unused_dropped:
         warn(f"{whole.unused_dropped:,} more edges are allowed and unused, and are not shown")

@@ -115,6 +115,7 @@ def learn(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """Learn the policies that admit exactly what the captures show.
 
@@ -157,6 +158,7 @@ def learn(
             captures=captures,
             span=span_of(since, until),
             strict=strict,
+            engine=engine,
             cluster=ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig),
             existing=sources,
             directory=directory,

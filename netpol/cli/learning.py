@@ -63,6 +63,7 @@ class Wish:
     Attributes:
         span: The part of the time that is looked at, None for all of it.
         strict: Refuse what cannot be read whole.
+        engine: What adds datasets up; empty: duckdb.
         existing: What `--existing` names.
         directory: Where the result will go, None for stdout.
         options: Without the existing policies' part.
@@ -77,6 +78,7 @@ class Wish:
     captures: Sequence[str]
     span: Span | None = None
     strict: bool = False
+    engine: str = ""
     cluster: ClusterChoice
     existing: Sequence[str]
     directory: Path | None
@@ -132,7 +134,8 @@ def learned(wish: Wish) -> Learned:
     foreign = wish.dialect is not Dialect.KUBERNETES
     names = Names() if foreign or wish.directory is not None or wish.threat_lists else None
     guard = Guard.of(wish.threat_lists, names, Sensitive(workloads_named(wish.allow_metadata, inventory)))
-    reading = read(wish.captures, known, names=guard.sink(names), span=wish.span, strict=wish.strict)
+    sink = guard.sink(names)
+    reading = read(wish.captures, known, names=sink, span=wish.span, strict=wish.strict, engine=wish.engine)
     guard.look(reading.resolved(known))
     watch = Watch(Evaluator(today.everything, inventory))
     flows = reading.resolved(known)

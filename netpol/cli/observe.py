@@ -161,6 +161,7 @@ def read(
     strict: bool = False,
     tap: Callable[[Iterable[Item]], Iterator[Item]] | None = None,
     quiet: bool = False,
+    engine: str = "",
 ) -> Reading:
     """Reads all captures into one flow table.
 
@@ -172,20 +173,29 @@ def read(
         strict: Refuse what cannot be read whole.
         tap: Sees everything that flows are made of, and passes it on.
         quiet: It was read before: say nothing of it again.
+        engine: What adds datasets up, as the user named it.
 
     Raises:
         InputError: A capture cannot be read, or with `strict` not all of it.
+        UsageError: The engine is not known, or reads no such captures.
     """
     from netpol.capture.packets import Tally
+    from netpol.cli.aggregation import flows_of
     from netpol.cluster.people import PodNames
-    from netpol.dataset.captures import read_captures
+    from netpol.dataset.captures import Span, read_captures
     from netpol.flows.assemble import assemble
 
     tally = Tally()
-    people = PodNames(cluster.inventory) if cluster else None
-    with nullcontext(iter) if quiet else packet_progress(tally) as through:
-        items = through(read_captures(paths_of(_local(captures)), tally, names=names, span=span, people=people))
-        table = assemble(tap(items) if tap else items, knowledge=cluster.timeline if cluster else None)
+    timeline = cluster.timeline if cluster else None
+    paths = paths_of(_local(captures))
+    table = None
+    if tap is None:
+        table = flows_of(paths, engine, tally, timeline=timeline, names=names, span=span or Span())
+    if table is None:
+        people = PodNames(cluster.inventory) if cluster else None
+        with nullcontext(iter) if quiet else packet_progress(tally) as through:
+            items = through(read_captures(paths, tally, names=names, span=span, people=people))
+            table = assemble(tap(items) if tap else items, knowledge=timeline)
     if strict:
         _refuse_losses(tally)
     if not quiet:

@@ -103,6 +103,16 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="TIME", help="Only what was recorded before.", show_default=False),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="What adds datasets up: duckdb, here; or spark, a Spark master, or a Spark Connect server, for months of "
+        "a large cluster.",
+        show_default="duckdb",
+    ),
+]
 JudgingPolicies = Annotated[
     list[str] | None,
     typer.Option(

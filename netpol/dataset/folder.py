@@ -140,7 +140,46 @@ class Dataset:
         """
         its = account or Account(tally)
         its.begin()
-        reader = Reader(
+        yield from self._reader(since, until, its, names, without).items()
+        if account is None:
+            its.finish()
+
+    def survey(
+        self,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        account: Account,
+        names: NameTaker | None = None,
+        without: Callable[[WindowRow], bool] | None = None,
+    ) -> None:
+        """Takes account of what `read` would read, and of names, but of no connection: another reads those.
+
+        Args:
+            since: As for `read`.
+            until: As for `read`.
+            account: As for `read`.
+            names: As for `read`.
+            without: As for `read`.
+
+        Raises:
+            InputError: A newer version of netpol wrote a file.
+        """
+        account.begin()
+        for _ in self._reader(since, until, account, names, without, records=False).items():
+            pass
+
+    def _reader(  # noqa: PLR0913 - bounds, and who takes what
+        self,
+        since: int | None,
+        until: int | None,
+        account: Account,
+        names: NameTaker | None,
+        without: Callable[[WindowRow], bool] | None,
+        *,
+        records: bool = True,
+    ) -> Reader:
+        return Reader(
             self.place,
             self._index,
             self._recorded,
@@ -148,12 +187,10 @@ class Dataset:
             since=since,
             until=until,
             names=names,
-            account=its,
+            account=account,
             without=without,
+            records=records,
         )
-        yield from reader.items()
-        if account is None:
-            its.finish()
 
     def holds(self, row: WindowRow) -> bool:
         """Whether a window is here, in whatever form."""
@@ -203,6 +240,14 @@ class Dataset:
             raise InputError(
                 "files vanished while they were read", where=(self.place.where(),), remedy=remedy
             ) from error
+
+    def addresses(self, files: Iterable[tuple[str, int, str]]) -> list[str]:
+        """What other programs that read Parquet call files: paths, or the addresses of objects in a bucket.
+
+        Args:
+            files: As for `paths`.
+        """
+        return [self.place.where(layout.file(*file)) for file in files]
 
     def roll_up(
         self,

@@ -13,6 +13,7 @@ from netpol.dataset.layout import WINDOWS
 from netpol.dataset.plan import recorded_from, states_of
 from netpol.dataset.reading import batches, in_order
 from netpol.errors import InputError
+from netpol.flows.records import empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ class Reader:
         names: Takes what the windows say about names.
         account: Takes what was read, and what could not be.
         without: Says of a window that it is read elsewhere.
+        records: Whether connections and flows are read, or only who recorded them, what was lost, and names.
     """
 
     def __init__(  # noqa: PLR0913 - what it reads from and gives to
@@ -53,6 +55,7 @@ class Reader:
         names: NameTaker | None,
         account: Account,
         without: Callable[[WindowRow], bool] | None,
+        records: bool = True,
     ) -> None:
         self._place = place
         self._index = index
@@ -63,6 +66,7 @@ class Reader:
         self._names = names
         self._account = account
         self._without = without
+        self._records = records
 
     def items(self) -> Iterator[Records | Rows]:
         """All of it, for `netpol.flows.assemble`."""
@@ -94,6 +98,8 @@ class Reader:
 
     def _carried(self, hour: Hour, *, all_of_them: bool) -> Iterator[Records]:
         """Connections that the hour left: at the end only those are of interest that were not counted."""
+        if not self._records:
+            return
         try:
             records = self._rollups.carried(hour)
         except (GoneError, InputError) as error:
@@ -108,7 +114,7 @@ class Reader:
             for row in file.rows:
                 self._account.window(row)
             try:
-                for rows, wrong in self._rollups.flows(hour.hour, file):
+                for rows, wrong in self._rollups.flows(hour.hour, file) if self._records else ():
                     self._account.refuse(wrong)
                     chosen = rows.compress(self._within(rows))
                     if len(chosen):
@@ -134,6 +140,8 @@ class Reader:
         for row, _ in left:
             self._account.window(row)
         attempts = 0
+        if not self._records and self._names is None:
+            return
         while left:
             batch = next(batches(left))
             try:
@@ -161,7 +169,7 @@ class Reader:
         return found
 
     def _batch(self, hour: int, batch: Sequence[Placed]) -> Records:
-        records, _ = self._recorded.records(hour, batch)
+        records, _ = self._recorded.records(hour, batch) if self._records else (empty(), None)
         if self._names is not None:
             self._names.take_part(self._recorded.names(hour, batch))
         return records
@@ -170,7 +178,7 @@ class Reader:
         """What can be read of one file of which something cannot."""
         files = [batch[0][1]]
         try:
-            records, _ = self._recorded.records(hour, batch)
+            records = self._recorded.records(hour, batch)[0] if self._records else empty()
             if len(records):
                 yield records
         except InputError as error:

@@ -76,7 +76,8 @@ class _Recorder:
         self._observer = observer
         self._version = version
         self._tally = tally
-        self._before = Tally()
+        # Others may have counted before: what they lost is not this capture's.
+        self._before = Tally(lost=tally.lost, undecoded=dict(tally.undecoded))
         self._minutes: dict[int, list[Records]] = {}
         self._packets: dict[int, int] = {}
         self._number = 0

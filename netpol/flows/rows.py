@@ -94,7 +94,7 @@ def added_up(rows: Rows) -> Rows:
     if len(rows) < 2:
         return rows
     rows = _runs_added_up(rows.take(_grouped(rows)))
-    return _runs_added_up(rows.take(_order(rows)))
+    return _runs_added_up(rows.take(in_order_of_keys(rows)))
 
 
 def _runs_added_up(rows: Rows) -> Rows:
@@ -136,9 +136,10 @@ def _grouped(rows: Rows) -> NDArray[np.intp]:
     return (mixed & mask).astype(np.intp)
 
 
-def _order(rows: Rows) -> NDArray[np.intp]:
+def in_order_of_keys(rows: Rows) -> NDArray[np.intp]:
+    """The order in which a table has its rows."""
     columns = [rows[name] for name in _KEY]
-    varying = [np.ascontiguousarray(column) for column in columns if np.any(column != column[0])]
+    varying = [np.ascontiguousarray(column) for column in columns if np.any(column != column[:1])]
     return np.lexsort(varying[::-1]) if varying else np.arange(len(rows))
 
 
@@ -216,7 +217,7 @@ def _merged(runs: list[IO[bytes]], at_once: int) -> Iterator[Rows]:
         rows = stacked(buffers)
         of_run = np.repeat(np.arange(len(buffers)), [len(buffer) for buffer in buffers])
         ends = np.cumsum([len(buffer) for buffer in buffers]) - 1
-        order = _order(rows)
+        order = in_order_of_keys(rows)
         position = np.empty(len(rows), np.intp)
         position[order] = np.arange(len(rows))
         # Nothing still in a file is below the smallest of the last rows of the buffers, nor equal to it: runs hold a

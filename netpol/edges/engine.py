@@ -1,0 +1,63 @@
+"""What the aggregation asks of whatever runs its text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from netpol.dataset.folder import Dataset
+    from netpol.edges.parts import Parts
+    from netpol.edges.statements import Statement
+    from netpol.edges.tables import Table
+
+Columns = dict[str, "NDArray[np.int64]"]
+
+SIX: Final = """SELECT DISTINCT CAST(high AS STRING) AS high, CAST(low AS STRING) AS low FROM (
+    SELECT low_high AS high, low FROM connections WHERE family = 6
+    UNION ALL SELECT high_high, high FROM connections WHERE family = 6
+    UNION ALL SELECT low_high, low FROM carried WHERE family = 6
+    UNION ALL SELECT high_high, high FROM carried WHERE family = 6) AS ends"""
+"""The IPv6 addresses of the data."""
+
+TEXTS: Final = "SELECT DISTINCT text FROM (SELECT client AS text FROM flows UNION ALL SELECT server FROM flows) AS ends"
+"""The addresses of hours that are added up."""
+
+FLOWS_READ: Final = "SELECT count(*) AS count FROM flows"
+FLOWS_USED: Final = "SELECT count(*) AS count FROM rolled"
+"""Both tell how many rows of added up hours cannot be used."""
+
+
+class Engine(Protocol):
+    """Runs SQL over files and small tables.
+
+    Raises:
+        InputError: Any method, where a file cannot be read, or the engine not be asked.
+    """
+
+    def open(self, found: Sequence[tuple[Dataset, Parts]], bounds: tuple[int | None, int | None]) -> None:
+        """Gives the files of datasets the names `connections`, `carried` and `flows`.
+
+        Args:
+            found: Datasets, and which of their files.
+            bounds: Rows of `flows` that end before the first or begin from the second on are left out, nanoseconds.
+        """
+
+    def give(self, tables: Mapping[str, Table]) -> None:
+        """Gives small tables their names."""
+
+    def make(self, statement: Statement) -> None:
+        """Makes a view, and keeps what is in it where the statement wants that."""
+
+    def ask(self, sql: str) -> dict[str, list[Any]]:
+        """The columns of a small answer."""
+
+    def answer(self, sql: str) -> Columns:
+        """The columns of an answer that consists of integers."""
+
+    def close(self) -> None:
+        """Lets go of everything."""

@@ -1,0 +1,107 @@
+"""duckdb adds up what `netpol.flows.assemble` assembles."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netpol.cluster.manifests import load
+from netpol.cluster.timeline import Timeline
+from netpol.dataset.captures import Span
+from netpol.edges.duck import Duck
+from netpol.errors import InputError
+from tests.dataset.recordings import HOUR, MINUTE, START
+from tests.edges.sameness import CLUSTER, PACKETS, added_up, assembled, dataset_of
+from tests.flows.reference import SECOND, Packet
+from tests.flows.test_properties import packets_of
+from tests.flows.test_rolling import talks
+
+if TYPE_CHECKING:
+    from netpol.dataset.folder import Dataset
+
+
+class TestTheSampleShop:
+    def test_without_a_cluster(self, shop: Dataset) -> None:
+        flows = added_up([shop], Duck())
+        assert len(flows) > 100
+        assert flows == assembled([shop])
+
+    def test_with_its_cluster(self, shop: Dataset) -> None:
+        timeline = Timeline.of(load([CLUSTER]))
+        flows = added_up([shop], Duck(), timeline)
+        assert any(flow.client_tenancy >= 0 and flow.server_tenancy >= 0 for flow in flows)
+        assert flows == assembled([shop], timeline)
+
+    def test_in_little_memory(self, shop: Dataset) -> None:
+        assert added_up([shop], Duck(memory="64MB", threads=1)) == assembled([shop])
+
+
+@settings(max_examples=15, deadline=None)
+@given(talks(), st.sampled_from([4, 6]))
+def test_made_up_talks(packets: list[Packet], family: int) -> None:
+    """Some for hours, some seen twice, some refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = dataset_of(Path(folder, "d"), packets, family)
+        assert added_up([dataset], Duck()) == assembled([dataset])
+
+
+def brief(packets: list[Packet]) -> bool:
+    """No silence that may end a conversation."""
+    return all(b.time - a.time <= 60 * SECOND for a, b in pairwise(packets))
+
+
+@settings(max_examples=25, deadline=None)
+@given(packets_of().filter(brief))
+def test_noise(packets: list[Packet]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = dataset_of(Path(folder, "d"), packets)
+        assert added_up([dataset], Duck()) == assembled([dataset])
+
+
+class TestHoursThatAreAddedUp:
+    @pytest.mark.parametrize("hours", [1, 2, 9])
+    def test_and_those_that_are_not(self, tmp_path: Path, hours: int) -> None:
+        dataset = dataset_of(tmp_path / "d", PACKETS)
+        dataset.roll_up(START // HOUR + hours - 1)
+        assert added_up([dataset], Duck()) == assembled([dataset])
+
+    def test_whose_windows_are_gone(self, tmp_path: Path) -> None:
+        dataset = dataset_of(tmp_path / "d", PACKETS)
+        whole = added_up([dataset], Duck())
+        dataset.roll_up(START // HOUR + 1)
+        dataset.prune(now=(START // HOUR + 9) * HOUR, max_raw_age=0)
+        found = added_up([dataset], Duck())
+        assert found == assembled([dataset])
+        assert [(flow.server, flow.port, flow.connections, flow.packets) for flow in found] == [
+            (flow.server, flow.port, flow.connections, flow.packets) for flow in whole
+        ]
+
+    def test_a_part_of_the_time(self, tmp_path: Path) -> None:
+        dataset = dataset_of(tmp_path / "d", PACKETS)
+        dataset.roll_up(START // HOUR)
+        for span in (Span(since=START + 90 * MINUTE), Span(until=START + 75 * MINUTE), Span(START, START + MINUTE)):
+            assert added_up([dataset], Duck(), span=span) == assembled([dataset], span=span)
+
+
+def test_windows_that_two_datasets_have_count_once(tmp_path: Path) -> None:
+    one = dataset_of(tmp_path / "one", PACKETS[:40])
+    both = dataset_of(tmp_path / "both", PACKETS)
+    assert added_up([one, both], Duck()) == assembled([one, both])
+
+
+def test_nothing(tmp_path: Path) -> None:
+    assert added_up([dataset_of(tmp_path / "d", [])], Duck()) == []
+
+
+def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "d", PACKETS)
+    damaged = min((tmp_path / "d" / "connections").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(InputError, match="cannot be added up"):
+        added_up([dataset], Duck())

@@ -1,0 +1,69 @@
+"""Spark says what duckdb says, row for row."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netpol.cluster.manifests import load
+from netpol.cluster.timeline import Timeline
+from netpol.edges.duck import Duck
+from netpol.edges.spark import Spark
+from netpol.errors import InputError
+from tests.dataset.recordings import HOUR, START
+from tests.edges.sameness import CLUSTER, PACKETS, added_up, dataset_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netpol.dataset.folder import Dataset
+
+if importlib.util.find_spec("pyspark") is None:
+    pytest.skip("pyspark is not installed", allow_module_level=True)
+if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+    pytest.skip("Spark needs a Java runtime", allow_module_level=True)
+
+MASTER = "local[2]"
+
+
+@pytest.fixture(autouse=True)
+def _on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+def test_the_sample_shop_with_its_cluster(shop: Dataset) -> None:
+    timeline = Timeline.of(load([CLUSTER]))
+    flows = added_up([shop], Spark(MASTER), timeline)
+    assert len(flows) > 100
+    assert flows == added_up([shop], Duck(), timeline)
+
+
+def test_hours_that_are_added_up_and_those_that_are_not(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "d", PACKETS)
+    dataset.roll_up(START // HOUR)
+    assert added_up([dataset], Spark(MASTER)) == added_up([dataset], Duck())
+
+
+def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "d", PACKETS[:20])
+    damaged = min((tmp_path / "d" / "connections").rglob("*.parquet"))
+    damaged.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="cannot be added up"):
+        added_up([dataset], Spark(MASTER))
+
+
+def test_the_command_gives_the_same_bytes(shop: Dataset) -> None:
+    command = [sys.executable, "-m", "netpol", "flows", str(shop.root), "--cluster", str(CLUSTER), "-o", "json"]
+    outputs = [
+        subprocess.run([*command, "--engine", engine], capture_output=True, text=True, check=True)
+        for engine in ("duckdb", MASTER)
+    ]
+    assert outputs[0].stdout == outputs[1].stdout
+    assert outputs[0].stdout.count("\n") > 100
+    assert "Traceback" not in outputs[1].stderr
