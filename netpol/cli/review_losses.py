@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
 
 _ABOUT = "the captures"
+_NOT_TOLD = "Where that matters, compare with packets or another log"
 _REMEDY = "What was lost may be what was closed on silence: record again, or compare with another capture"
 
 
@@ -30,3 +31,17 @@ def losses(tally: Tally) -> Iterator[ToCheck]:
         yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=text, remedy=_REMEDY)
     for what, count in tally.missing.items():
         yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=f"{what}: {count:,}", remedy=_REMEDY)
+    yield from _of_logs(tally)
+
+
+def _of_logs(tally: Tally) -> Iterator[ToCheck]:
+    """What flow logs left out, by themselves or because they cannot be read."""
+    for count, text in (
+        (tally.broken_records, "records of flow logs cannot be read"),
+        (tally.log_records_unplaced, "records of flow logs tell of connections without saying who is at one end"),
+    ):
+        if count:
+            yield ToCheck(urgency=Urgency.WEAK, about=_ABOUT, text=f"{count:,} {text}", remedy=_REMEDY)
+    for kind, untold in sorted(tally.untold.items()):
+        text = f"the log does not tell: {'; '.join(untold)}"
+        yield ToCheck(urgency=Urgency.KNOW, about=kind, text=text, remedy=_NOT_TOLD)

@@ -151,7 +151,7 @@ def _snake(name: str) -> str:
 def _read(flow: _Fields) -> Told | Passed:
     action = _word(flow.action, _ACTIONS)
     if action not in {"allow", "deny"}:
-        return Passed("Calico: neither allowed nor denied")
+        return Passed("Calico: neither allowed nor denied", foreign=not action)
     protocol = _PROTOCOLS.get(str(flow.proto or flow.protocol).lower())
     if protocol is None:
         return Passed("Calico: a protocol without ports")

@@ -84,7 +84,7 @@ def _bare(record: Record) -> Flow:
 def _flow(flow: Flow) -> Entry | Flow | Passed:
     unusable = _why_not(flow)
     if unusable:
-        return Passed(f"Hubble: {unusable}")
+        return Passed(f"Hubble: {unusable}", foreign=flow.IP is None and flow.l4 is None)
     if flow.l7 is not None and (flow.l7.dns is not None or flow.l7.http is not None):
         return flow
     packet = _Packet.of(flow)

@@ -75,7 +75,7 @@ def read_line(line: bytes) -> Whole | Answer | tuple[Answer, Whole] | Passed:
     """
     event = _decoder.decode(line)
     if event.src is None or event.dst is None:
-        return Passed("Inspektor Gadget: no addresses")
+        return Passed("Inspektor Gadget: no addresses", foreign=True)
     if event.qr:
         return _answer(event, event.src, event.dst)
     kind = event.operation or event.type

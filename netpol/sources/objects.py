@@ -48,6 +48,9 @@ def objects(lines: Iterable[Line]) -> Iterator[Line]:
     """
     part: _Indented | None = None
     for line in lines:
+        if part is None and line.text is not None and line.text[:1] == b"{" and line.text[-1:] == b"}":
+            yield line
+            continue
         bare = None if line.text is None else line.text.strip()
         indent = 0 if line.text is None else len(line.text) - len(line.text.lstrip())
         closes = part is not None and indent == part.indent and bare in _CLOSING

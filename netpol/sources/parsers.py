@@ -55,7 +55,7 @@ def _zeek_row(path: str, row: Mapping[str, Any]) -> Said:
         return zeek_names.read_answer(row)
     if path == "ssl":
         return zeek_names.read_greeting(row)
-    return Passed("Zeek: another log than conn, dns and ssl")
+    return Passed("Zeek: another log than conn, dns and ssl", foreign=not path)
 
 
 def _zeek() -> Parser:

@@ -96,7 +96,7 @@ def read_log(
                 wrong = ""
             except (ValueError, ArithmeticError, msgspec.MsgspecError, RecursionError) as error:
                 found, wrong = None, _why(error)
-            if wrong or isinstance(found, Passed):
+            if wrong or (isinstance(found, Passed) and found.foreign):
                 wrong = _of_another(text, log.kind) or wrong
             if wrong:
                 tally.damage(log.place, number, wrong)

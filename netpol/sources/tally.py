@@ -17,11 +17,13 @@ class Passed:
         reason: Why.
         lost: Events that it says are missing from the log.
         unplaced: It tells of a connection; of an end of it, nobody knows the address.
+        foreign: It has nothing that such a record has: it may be one of another log.
     """
 
     reason: str
     lost: int = 0
     unplaced: bool = False
+    foreign: bool = False
 
 
 @dataclass(slots=True)

@@ -101,7 +101,7 @@ def read_gke(line: bytes) -> Whole | Passed:
     payload = entry.jsonPayload or _Payload(entry.connection, entry.disposition, entry.count, entry.timestamp)
     connection = payload.connection
     if connection is None or payload.disposition not in {"allow", "deny"}:
-        return Passed("GKE: not a verdict")
+        return Passed("GKE: not a verdict", foreign=connection is None)
     ends = end_of(connection.src_ip, connection.src_port), end_of(connection.dest_ip, connection.dest_port)
     allowed = payload.disposition == "allow"
     said = _whole(ends, connection.protocol, of_rfc3339(payload.timestamp or entry.timestamp), allowed=allowed)
@@ -126,7 +126,7 @@ def read_vpc_cni(line: bytes) -> Whole | Passed:
         return _of_agent(entry.ts, ends, entry.protocol, entry.verdict)
     told = AGENTS_MESSAGE.fullmatch(entry.msg)
     if told is None:
-        return Passed("VPC CNI: not a flow")
+        return Passed("VPC CNI: not a flow", foreign=not entry.msg)
     return _of_agent(entry.ts, _ends(told), told["protocol"], told["verdict"])
 
 

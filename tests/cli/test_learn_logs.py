@@ -65,6 +65,9 @@ def test_broken_lines_are_told_and_counted(netpol: Netpol, hubble: Path, sample:
     packets = json.loads((tmp_path / "out" / "summary.json").read_text())["packets"]
     assert packets["undecoded"]["not JSON"] == 12
     assert packets["lost"] == 9
+    review = (tmp_path / "out" / "REVIEW.md").read_text()
+    assert "12 records of flow logs cannot be read" in review
+    assert "the log does not tell: bytes on the wire; packets that Cilium" in review
     assert len(packets["broken"]) == 12
     assert packets["untold"]["Hubble"][:2] == ["bytes on the wire", "packets that Cilium's monitor aggregated"]
 

@@ -215,6 +215,45 @@ def test_names_come_from_ciliums_proxies() -> None:
     assert [each.name for each in found.candidates] == ["api.partner.example"]
 
 
+def http(**changes: Any) -> dict[str, Any]:
+    """A request that Cilium's HTTP proxy saw."""
+    flow: dict[str, Any] = {
+        "time": "2023-11-14T22:13:20Z",
+        "verdict": "FORWARDED",
+        "IP": {"source": "10.0.0.1", "destination": "198.51.100.20"},
+        "l4": {"TCP": {"source_port": 40000, "destination_port": 8080}},
+        "Type": "L7",
+        "l7": {"type": "REQUEST", "http": {"method": "GET", "url": "http://api.partner.example:8080/v1", **changes}},
+    }
+    return {"flow": flow}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "api.partner.example"),
+        ({"url": "/v1", "headers": [{"key": "Host", "value": "api.partner.example:8080"}]}, "api.partner.example"),
+        ({"url": "/v1", "headers": [{"key": ":authority", "value": "other.example"}]}, "other.example"),
+        ({"url": "/v1"}, None),
+        ({"url": "http://[::1"}, None),
+    ],
+)
+def test_a_request_names_its_host(changes: dict[str, Any], name: str | None) -> None:
+    names = Names()
+    _, tally = flows_of(text(http(**changes)), names=names)
+    found = names.towards([ip_address("10.0.0.1")], ip_address("198.51.100.20"), 6, 8080, T, T)
+    assert [each.name for each in found.candidates] == ([name] if name else [])
+    assert tally.passed_over == ({} if name else {"Hubble: no name in a message": 1})
+
+
+def test_a_message_that_was_dropped_names_nothing() -> None:
+    names = Names()
+    dropped = http()
+    dropped["flow"]["verdict"] = "DROPPED"
+    _, tally = flows_of(text(dropped), names=names)
+    assert tally.passed_over == {"Hubble: a message that was dropped": 1}
+
+
 FIELDS = ("flow", "IP", "l4", "TCP", "UDP", "flags", "time", "verdict", "source", "destination", "is_reply", "l7")
 LEAVES = st.none() | st.booleans() | st.integers() | st.text()
 
