@@ -85,13 +85,13 @@ class Tracked:
 
     @property
     def outcome(self) -> Outcome:
-        """What became of it, as far as the line tells."""
+        """What became of it, as far as is told; a reset in answer to a SYN ends an entry before it has a reply."""
+        if self.state in {"CLOSE", "CLOSED"} and not self.assured:
+            return Outcome.REFUSED
         if not self.replied:
             return Outcome.UNANSWERED
         if self.protocol not in {TCP, SCTP} or self.assured:
             return Outcome.ESTABLISHED
-        if self.state in {"CLOSE", "CLOSED"}:
-            return Outcome.REFUSED
         return Outcome.UNANSWERED if self.state in _OPEN else Outcome.ESTABLISHED
 
     @property

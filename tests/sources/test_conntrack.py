@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +51,8 @@ THERE, BACK = "src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "src=10.0.0.2 dst=10.
         (f"tcp 6 110 SYN_SENT {THERE} [UNREPLIED] {BACK} mark=0", "unanswered"),
         (f"tcp 6 59 SYN_RECV {THERE} {BACK} mark=0", "unanswered"),
         (f"tcp 6 9 CLOSE {THERE} {BACK} mark=0", "refused"),
+        (f"[DESTROY] tcp 6 120 CLOSE {THERE} [UNREPLIED] {BACK}", "refused"),
+        (f"[DESTROY] tcp 6 {THERE} [UNREPLIED] {BACK}", "unanswered"),
         (f"tcp 6 9 CLOSE {THERE} {BACK} [ASSURED] mark=0", "established"),
         (f"udp 17 29 {THERE} [UNREPLIED] {BACK} mark=0", "unanswered"),
         (f"udp 17 29 {THERE.replace('10.0.0.', 'fd00::')} {BACK.replace('10.0.0.', 'fd00::')} mark=0", "established"),
@@ -95,6 +99,7 @@ def test_what_cannot_be_read_is_counted() -> None:
     assert tally.passed_over == {"conntrack: protocol without ports": 1, "conntrack: its closing line": 1}
 
 
+TO_THE_POD = ("-j", "DNAT", "--to", "10.9.0.1:8080")
 SPACE = f"npct-{os.getpid()}"
 
 
@@ -109,25 +114,7 @@ def space() -> Iterator[list[str]]:
         for words in (
             ["ip", "link", "set", "lo", "up"],
             ["ip", "addr", "add", "10.9.0.1/32", "dev", "lo"],
-            [
-                "iptables",
-                *[
-                    "-t",
-                    "nat",
-                    "-A",
-                    "OUTPUT",
-                    "-p",
-                    "tcp",
-                    "-d",
-                    "10.96.0.20",
-                    "--dport",
-                    "80",
-                    "-j",
-                    "DNAT",
-                    "--to",
-                    "10.9.0.1:8080",
-                ],
-            ],
+            ["iptables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", "10.96.0.20", "--dport", "80", *TO_THE_POD],
             ["ip", "route", "add", "10.96.0.20/32", "dev", "lo"],
         ):
             if subprocess.run([*inside, *words], check=False, capture_output=True).returncode:
@@ -154,3 +141,42 @@ def test_a_real_kernels_table_is_read(space: list[str]) -> None:
     table, tally = flows_of(listing.stdout)
     assert not tally.damaged
     assert rows(table) == {("10.9.0.1", "10.9.0.1", 6, 8080, "established"): (1, "tracked")}
+
+
+@pytest.mark.namespaces
+def test_a_real_kernels_events_are_read(space: list[str]) -> None:
+    """Connections are made until the first event comes: the program does not say when it has begun to listen."""
+    events = subprocess.Popen([*space, "conntrack", "-E", "-o", "timestamp"], stdout=subprocess.PIPE)
+    assert events.stdout is not None
+    try:
+        for _ in range(100):
+            subprocess.run([*space, sys.executable, "-c", CLIENT], check=True)
+            if select.select([events.stdout], [], [], 0.1)[0]:
+                break
+        subprocess.run([*space, sys.executable, "-c", REFUSED], check=True)
+        subprocess.run([*space, "conntrack", "-F"], check=True, capture_output=True)
+        seen = b""
+        while b"[DESTROY]" not in seen or b"dport=9 " not in seen.rpartition(b"[DESTROY]")[0]:
+            assert select.select([events.stdout], [], [], 20)[0], seen
+            seen += os.read(events.stdout.fileno(), 1 << 16)
+    finally:
+        events.terminate()
+        rest, _ = events.communicate()
+    text = seen + rest
+    assert kind_of(text) is Kind.CONNTRACK
+    table, tally = flows_of(text)
+    assert not tally.damaged
+    found = {key: value for key, value in rows(table).items() if key[3] in {9, 8080}}
+    assert found["10.9.0.1", "10.9.0.1", 6, 8080, "established"][1] == "tracked"
+    assert found["10.9.0.1", "10.9.0.1", 6, 9, "refused"] == (1, "tracked")
+    now = time.time_ns()
+    assert all(now - 300 * 10**9 < flow.first_seen <= now for flow in table)
+
+
+REFUSED = """
+import socket
+try:
+    socket.create_connection(("10.9.0.1", 9), source_address=("10.9.0.1", 0))
+except ConnectionRefusedError:
+    pass
+"""

@@ -77,5 +77,7 @@ def _events(connection: Connection, there: str, back: str) -> Iterator[tuple[int
         ends = any(packet.flags & FIN for packet in connection.packets)
         state = "120 FIN_WAIT" if ends else "10 CLOSE"
         yield connection.closed, f" [UPDATE] tcp      6 {state} {there} {back} [ASSURED]"
-    elif connection.outcome in {"refused", "half-open"}:
+    elif connection.outcome == "half-open":
         yield connection.last, f" [UPDATE] tcp      6 10 CLOSE {there} {back}"
+    elif connection.outcome == "refused":  # as a real kernel says it: see test_conntrack.py
+        yield connection.last, f"[DESTROY] tcp      6 120 CLOSE {there} [UNREPLIED] {back}"
