@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _REMEMBERED: Final = 1 << 16
 """Connections that are held until they end, or because more may be said of them."""
 
+_MOST: Final = 1 << 58
+"""Bytes or packets of one log: 288 petabytes."""
+
 _NO_NAMES: Final = "DNS answers in flow logs whose names no message can hold"
 
 _UNTOLD: Final = {
@@ -98,6 +101,8 @@ def read_log(
                 found, wrong = None, _why(error)
             if wrong or (isinstance(found, Passed) and found.foreign):
                 wrong = _of_another(text, log.kind) or wrong
+            if not wrong and not said.has_room_for(found):
+                wrong = "counts that add up to more than can be"
             if wrong:
                 tally.damage(log.place, number, wrong)
             else:
@@ -137,6 +142,7 @@ class _Said:
         self._names = names
         self._people = people
         self._changed = changed
+        self._counted = 0
         self._entries: list[Entry] = []
         self._rows: list[Whole] = []
         self._answers: list[Answer] = []
@@ -148,6 +154,19 @@ class _Said:
     def full(self) -> bool:
         """There is enough for columns."""
         return len(self._entries) + len(self._rows) + len(self._answers) + len(self._greetings) >= AT_ONCE
+
+    def has_room_for(self, said: Said) -> bool:
+        """The sums of the table stay within 64 bits, however many logs there are."""
+        told = said.whole if isinstance(said, calico.Told) else said
+        counted = self._counted
+        if isinstance(told, Entry | conntrack.Tracked):
+            counted += max(told.packets, told.bytes)
+        elif isinstance(told, Whole):
+            counted += max(told.packets, told.bytes, told.connections)
+        if counted > _MOST:
+            return False
+        self._counted = counted
+        return True
 
     def take(self, said: Said) -> None:
         """What one line says; nothing where it is a heading."""

@@ -235,3 +235,13 @@ def test_of_what_is_held_because_more_may_be_said_there_is_so_much(kind: Kind, m
     sizes = [len(item) for item in read_log(_log(Stream(lines), kind), tally)]
     assert (sum(sizes), tally.used) == (5000, 5000)
     assert max(sizes) <= 200
+
+
+def test_counts_that_add_up_to_more_than_a_column_holds_are_refused() -> None:
+    """Each could be true; all together they would come out small, or negative."""
+    record = json.loads(SOUND[Kind.CALICO].splitlines()[0]) | {"bytes_in": (1 << 50) - 1, "bytes_out": (1 << 50) - 1}
+    text = b"".join(json.dumps(record | {"start_time": at, "end_time": at}).encode() + b"\n" for at in range(9000))
+    table, tally = read(text, Kind.CALICO)
+    (flow,) = table
+    assert flow.bytes == tally.used * 2 * ((1 << 50) - 1) <= 1 << 58
+    assert tally.damaged == {"counts that add up to more than can be": 9000 - tally.used}
