@@ -27,7 +27,9 @@ UNTOLD: Final = (
 )
 
 _PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPV6, "ipv6-icmp": ICMPV6}
-_PAIR: Final = re.compile(r"([a-z_-]+)=(\S*)", re.ASCII)
+_PAIR: Final = re.compile(r"(?<![a-z_-])([a-z_-]{1,32})=(\S*)", re.ASCII)
+_LONGEST_ENTRY: Final = 1 << 12
+"""Bytes: two tuples, labels and all that may stand behind them."""
 _EVENT: Final = re.compile(r"\[(NEW|UPDATE|DESTROY)\]", re.ASCII)
 _STAMP: Final = re.compile(r"\[(\d[\d.]*)\s*\]", re.ASCII)
 _OPEN: Final = frozenset({"SYN_SENT", "SYN_SENT2", "SYN_RECV", "COOKIE_WAIT", "COOKIE_ECHOED", "NONE", "UNREPLIED"})
@@ -116,6 +118,8 @@ def read_line(line: bytes) -> Tracked | Passed:
     Raises:
         ValueError: It cannot be read; the message says why.
     """
+    if len(line) > _LONGEST_ENTRY:
+        raise ValueError("longer than an entry of conntrack")
     text = line.decode("ascii", "strict")
     if text.startswith("conntrack v"):
         return Passed("conntrack: its closing line")

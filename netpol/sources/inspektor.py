@@ -26,6 +26,7 @@ UNTOLD: Final = (
     "whether a connection carried data",
     "packets and bytes",
     "UDP, but for the DNS of trace_dns",
+    "what a Service's address and the pod behind it have in common: a connection counts under both",
 )
 
 _RCODES: Final = {

@@ -38,6 +38,8 @@ _CONNTRACK: Final = re.compile(
     rf"\s*{_STAMP}(?:\[(?:NEW|UPDATE|DESTROY)\]\s+)?(?:ipv[46]\s+\d+\s+)?[a-z0-9-]+\s+\d+\s+.*\bsrc=\S+\s+dst=\S+",
     re.ASCII,
 )
+_LONGEST_ENTRY: Final = 1 << 10
+"""Bytes of a line of text that are looked at: no entry of conntrack and no record of version 2 is longer."""
 _VPC: Final = re.compile(r"(?:\d{4}-\S{15,30} )?\d{1,2} (?:\d{12}|unknown) eni-\S+( \S+){11}", re.ASCII)
 
 
@@ -69,7 +71,7 @@ def _kind_of_line(raw: bytes) -> Kind | None:
     if raw.startswith((b"{", b"data:", b"[{", b"[ {")):
         return _kind_of_first(raw) if raw.startswith(b"[") else _kind_of_object(raw.removeprefix(b"data:"))
     try:
-        line = raw.decode("ascii")
+        line = raw[:_LONGEST_ENTRY].decode("ascii")
     except UnicodeDecodeError:
         return None
     if line.startswith(("#separator ", "#fields\t")):

@@ -170,6 +170,33 @@ def test_a_clock_that_jumps_takes_no_other_line_with_it(kind: Kind, clock: str, 
         assert tally.used == 2 * alone.used
 
 
+_LONG = 1_000_000
+TIRING = [
+    b"tcp 6 1 " + b"a" * _LONG,
+    b"tcp 6 1 " + b"src=" * (_LONG // 4),
+    b"tcp 6 1 " + b"src=a dst=b " * (_LONG // 12),
+    b"2 " * (_LONG // 2),
+    b"[" + b"1" * _LONG,
+    b"[{" * (_LONG // 2),
+    b" " * _LONG + b"x",
+    b"2 123456789012 eni-" + b"- " * (_LONG // 2),
+    b"Node: " + b";" * _LONG,
+    b"\t" * _LONG,
+    b"{" + b" " * _LONG + b"x",
+    b'{"msg": "Flow Info: Src IP: ' + b"1 " * (_LONG // 2) + b'"}',
+    b'{"ts": "' + b"1" * _LONG + b'"}',
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_line_takes_more_time_than_it_has_bytes(kind: Kind) -> None:
+    """Each of these would keep a pattern that tries again from every byte at work for hours."""
+    for line in TIRING:
+        assert kind_of(line[: 1 << 16]) in {None, Kind.CONNTRACK}
+        _, tally = read(SOUND[kind] + line + b"\n", kind)
+        assert sum(tally.damaged.values()) + sum(tally.passed_over.values()) >= 1
+
+
 def endless(kind: Kind, size: int) -> Iterator[bytes]:
     """Lines that are too long, too deep, or never end, between sound ones."""
     yield SOUND[kind]
