@@ -181,7 +181,7 @@ TIRING = [
     b" " * _LONG + b"x",
     b"2 123456789012 eni-" + b"- " * (_LONG // 2),
     b"Node: " + b";" * _LONG,
-    b"\t" * _LONG,
+    b"\t" * _LONG + b"x",
     b"{" + b" " * _LONG + b"x",
     b'{"msg": "Flow Info: Src IP: ' + b"1 " * (_LONG // 2) + b'"}',
     b'{"ts": "' + b"1" * _LONG + b'"}',
