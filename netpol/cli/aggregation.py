@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netpol.cluster.timeline import Timeline
     from netpol.dataset.captures import Span
     from netpol.dataset.folder import Dataset
+    from netpol.dataset.place import Place
     from netpol.edges.engine import Engine
     from netpol.flows.table import FlowTable
     from netpol.names.part import NameTaker
@@ -44,7 +45,7 @@ def is_spark(word: str) -> bool:
 
 
 def flows_of(
-    paths: Sequence[Path | Literal["-"]],
+    paths: Sequence[Path | Literal["-"] | Place],
     engine: str,
     tally: Tally,
     *,
@@ -107,20 +108,19 @@ def _engine(word: str, *, spark: bool) -> Engine:
 
 
 @contextmanager
-def _datasets(paths: Sequence[Path | Literal["-"]]) -> Iterator[list[Dataset]]:
+def _datasets(paths: Sequence[Path | Literal["-"] | Place]) -> Iterator[list[Dataset]]:
     """The datasets that the paths hold, and windows beside them as one more; none where there is anything else."""
-    from netpol.capture.sources import find_inputs
-    from netpol.dataset.captures import sorted_by_kind
+    from netpol.dataset.captures import kinds_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.layout import MARK
 
     with tempfile.TemporaryDirectory(prefix="netpol-windows-") as folder:
         # Pipes can be looked at once only: nothing but folders is.
-        if not all(path != "-" and Path(path, MARK).is_file() for path in paths):
+        if not all(path != "-" and Path(path, MARK).is_file() for path in paths if isinstance(path, Path | str)):
             yield []
             return
-        kinds = sorted_by_kind(find_inputs(paths))
-        datasets = [Dataset.open(root) for root in kinds.datasets]
+        kinds = kinds_of(paths)
+        datasets = [Dataset.open(where) for where in kinds.datasets]
         if kinds.windows:
             waiting = Dataset.create(Path(folder, "dataset"))
             try:

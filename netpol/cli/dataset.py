@@ -1,4 +1,4 @@
-"""`netpol dataset`: looks at a folder of records, fills it, and keeps it small."""
+"""`netpol dataset`: looks at records in a folder or a bucket, fills it, and keeps it small."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 500
 """Windows that are added together."""
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's folder.")]
+Where = Annotated[str, typer.Argument(metavar="DATASET", help="A folder, or s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.")]
 
 dataset = typer.Typer(no_args_is_help=True, help="Look at, fill and tidy up a dataset: a folder of Parquet files.")
 
@@ -35,14 +34,15 @@ class Format(StrEnum):
 
 @dataset.command()
 def inspect(
-    folder: Folder,
+    where: Where,
     output: Annotated[Format, typer.Option("-o", "--output", help="How it is printed.")] = Format.TEXT,
 ) -> None:
     """Say what a dataset holds: tables, hours, and what each observer recorded and lost."""
     from netpol.cli.observe import MALFORMED, warn
+    from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
 
-    status = Dataset.open(folder).status()
+    status = Dataset.open(place_of(where)).status()
     if output is Format.JSON:
         sys.stdout.write(f"{json.dumps(_described(status), indent=2)}\n")
     else:
@@ -55,7 +55,7 @@ def inspect(
 
 @dataset.command()
 def merge(
-    folder: Folder,
+    where: Where,
     captures: Annotated[
         list[str],
         typer.Argument(
@@ -71,14 +71,15 @@ def merge(
     named.
     """
     from netpol.capture.packets import Tally
-    from netpol.cli.observe import MALFORMED, paths_of, warn_of_losses
+    from netpol.cli.observe import MALFORMED, places_of, warn_of_losses
+    from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.merging import merged
 
-    target = Dataset.create(folder)
+    target = Dataset.create(place_of(where))
     tally = Tally()
     added = 0
-    for count in merged(target, paths_of(captures), tally, version=_version(), at_once=_AT_ONCE):
+    for count in merged(target, places_of(captures), tally, version=_version(), at_once=_AT_ONCE):
         added += count
     warn_of_losses(tally)
     sys.stderr.write(f"{added:,} windows and files added, {tally.packets:,} packets read\n")
@@ -87,7 +88,7 @@ def merge(
 
 @dataset.command()
 def compact(
-    folder: Folder,
+    where: Where,
     roll_up: Annotated[
         bool, typer.Option("--roll-up", help="Also add up every hour that is over to flows, in the table `flows`.")
     ] = False,
@@ -99,13 +100,14 @@ def compact(
     it also names workloads, and tells who was the client by what the cluster declares.
     """
     from netpol.cli.observe import ClusterChoice, cluster_of
+    from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.layout import hour_of
     from netpol.errors import UsageError
 
     if cluster and not roll_up:
         raise UsageError("--cluster needs --roll-up", remedy="Without it no flows are written")
-    target = Dataset.open(folder)
+    target = Dataset.open(place_of(where))
     known = cluster_of(ClusterChoice(paths=cluster)) if cluster else None
     files = target.compact()
     hours: list[int] = []
@@ -117,7 +119,7 @@ def compact(
 
 @dataset.command()
 def prune(
-    folder: Folder,
+    where: Where,
     max_age: Annotated[
         str | None,
         typer.Option(metavar="SPAN", help="Delete hours that ended longer ago: 90d, 720h.", show_default=False),
@@ -141,13 +143,14 @@ def prune(
 ) -> None:
     """Delete what is too old or too much."""
     from netpol.cli.amounts import seconds, size
+    from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
     from netpol.errors import UsageError
 
     if max_age is max_raw_age is max_size is None:
         raise UsageError("nothing says what to delete", remedy="Give --max-age, --max-raw-age or --max-size")
     second = 1_000_000_000
-    pruned = Dataset.open(folder).prune(
+    pruned = Dataset.open(place_of(where)).prune(
         now=time.time_ns(),
         max_age=None if max_age is None else seconds(max_age, "--max-age") * second,
         max_raw_age=None if max_raw_age is None else seconds(max_raw_age, "--max-raw-age") * second,

@@ -1,4 +1,4 @@
-"""hub://... in the place of a capture: fetched once into a folder of its own, which goes when the command ends."""
+"""hub://... in the place of a capture: fetched into a folder of its own, which goes when the command ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,31 +20,36 @@ if TYPE_CHECKING:
 
     from netpol.agent.hub.client import Hub, Progress
     from netpol.agent.hub.place import HubPlace
+    from netpol.dataset.captures import Span
 
-__all__ = ["Fetched", "asked", "fetch", "is_hub", "local", "release"]
+__all__ = ["asked", "history", "is_hub", "local", "reach", "release"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What a hub gave.
+@dataclass(slots=True)
+class _Fetched:
+    """What a hub gave so far.
 
     Attributes:
-        folder: A dataset.
-        cluster: The cluster's history, None where the hub keeps none.
-        root: The folder of both, for this command alone.
+        place: Which hub, and which time of it.
+        hub: The same, to be asked for more.
+        root: The folder of all that it gave, for this command alone.
+        cluster: The cluster's history; None where it was not asked for.
+        datasets: By the part of the time that was asked for.
     """
 
-    folder: Path
-    cluster: Path | None
+    place: HubPlace
+    hub: Hub
     root: Path
+    cluster: Path | None = None
+    datasets: dict[Span | None, Path] = field(default_factory=dict)
 
 
-_FETCHED: dict[str, Fetched] = {}
+_FETCHED: dict[str, _Fetched] = {}
 """By what was given: a command reads a hub for its cluster first, and then for its records."""
 
 
-def fetch(word: str, context: str | None = None, kubeconfig: Path | None = None) -> Fetched:
-    """What a hub holds, fetched when it is asked for the first time.
+def reach(word: str, context: str | None = None, kubeconfig: Path | None = None) -> None:
+    """Makes a hub known to `history` and `local`, which do not know of contexts.
 
     Args:
         word: hub://...
@@ -53,24 +58,70 @@ def fetch(word: str, context: str | None = None, kubeconfig: Path | None = None)
 
     Raises:
         UsageError: The word names no hub.
-        ClusterError: The hub cannot be asked.
+        ClusterError: There is no token, or no way to it.
     """
     if word not in _FETCHED:
         place, hub = asked(word, context, kubeconfig)
-        root = Path(tempfile.mkdtemp(prefix="netpol-hub-"))
         # Known before it is filled: what ends in the middle is removed, too.
-        folder, history = root / "dataset", root / "cluster.json"
-        _FETCHED[word] = Fetched(folder, None, root)
-        try:
+        _FETCHED[word] = _Fetched(place, hub, Path(tempfile.mkdtemp(prefix="netpol-hub-")))
+
+
+def history(word: str) -> Path | None:
+    """The cluster's history over the time that the word names, None where the hub keeps none.
+
+    Raises:
+        ClusterError: The hub cannot be asked.
+    """
+    reach(word)
+    fetched = _FETCHED[word]
+    if fetched.cluster is None:
+        path = fetched.root / "cluster.json"
+        with _released_by_errors():
+            fetched.cluster = path if fetched.hub.cluster(fetched.place, path) else None
+    return fetched.cluster
+
+
+def local(words: Sequence[str], span: Span | None = None) -> list[str]:
+    """The words, with a folder that was fetched in the place of each hub.
+
+    Args:
+        words: What was given.
+        span: The part of the time that will be read: hours outside are not fetched.
+
+    Raises:
+        ClusterError: A hub cannot be asked.
+    """
+    return [str(_dataset(word, span)) if is_hub(word) else word for word in words]
+
+
+def _dataset(word: str, span: Span | None) -> Path:
+    reach(word)
+    fetched = _FETCHED[word]
+    if span not in fetched.datasets:
+        folder = fetched.root / f"dataset-{len(fetched.datasets)}"
+        with _released_by_errors(), _progress() as tell:
             folder.mkdir()
-            with _progress() as tell:
-                hub.download(place, folder, tell)
-                cluster = history if hub.cluster(place, history) else None
-        except BaseException:
-            release()
-            raise
-        _FETCHED[word] = Fetched(folder, cluster, root)
-    return _FETCHED[word]
+            fetched.hub.download(_within(fetched.place, span), folder, tell)
+        fetched.datasets[span] = folder
+    return fetched.datasets[span]
+
+
+def _within(place: HubPlace, span: Span | None) -> HubPlace:
+    """The hub with the time that both want of it."""
+    if span is None:
+        return place
+    since = max((time for time in (place.since, span.since) if time is not None), default=None)
+    until = min((time for time in (place.until, span.until) if time is not None), default=None)
+    return replace(place, since=since, until=until)
+
+
+@contextmanager
+def _released_by_errors() -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        release()
+        raise
 
 
 def release() -> None:
@@ -99,11 +150,6 @@ def asked(word: str, context: str | None = None, kubeconfig: Path | None = None)
     from netpol.cluster.access import connect
 
     return place, Hub(ProxiedAsker(place, connect(context, kubeconfig), os.environ))
-
-
-def local(words: Sequence[str]) -> list[str]:
-    """The words, with the folder that was fetched in the place of each hub."""
-    return [str(fetch(word).folder) if is_hub(word) else word for word in words]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
     from netpol.cluster.timeline import Timeline
     from netpol.dataset.captures import Span
+    from netpol.dataset.place import Place
     from netpol.flows.assemble import Item
     from netpol.flows.table import FlowTable
     from netpol.model.endpoint import ResolvedFlow
@@ -83,6 +84,20 @@ def paths_of(words: Sequence[str]) -> list[Path | Literal["-"]]:
     return [STDIN if word == STDIN else Path(word) for word in words]
 
 
+def places_of(words: Sequence[str]) -> list[Path | Literal["-"] | Place]:
+    """The same of captures, which may also be datasets in buckets.
+
+    Raises:
+        UsageError: Standard input is named more than once, or a word names no bucket that can be asked.
+        StoreError: There are no credentials for a bucket.
+    """
+    from netpol.dataset.address import is_address
+    from netpol.dataset.bucket import place_of
+
+    buckets = [place_of(word) for word in words if is_address(word)]
+    return [*paths_of([word for word in words if not is_address(word)]), *buckets]
+
+
 def cluster_paths(
     cluster: Sequence[str] | None,
     captures: Sequence[str],
@@ -105,9 +120,10 @@ def cluster_paths(
     found = []
     for word in captures:
         if is_hub(word):
-            from netpol.cli.hub_captures import fetch
+            from netpol.cli import hub_captures
 
-            history = fetch(word, context, kubeconfig).cluster
+            hub_captures.reach(word, context, kubeconfig)
+            history = None if cluster else hub_captures.history(word)
         else:
             history = Path(word, *_HISTORY)
         if history is not None and history.is_file():
@@ -187,7 +203,7 @@ def read(
 
     tally = Tally()
     timeline = cluster.timeline if cluster else None
-    paths = paths_of(_local(captures))
+    paths = places_of(_local(captures, span))
     table = None
     if tap is None:
         table = flows_of(paths, engine, tally, timeline=timeline, names=names, span=span or Span())
@@ -205,15 +221,15 @@ def read(
     return Reading(tally=tally, table=table)
 
 
-def _local(captures: Sequence[str]) -> Sequence[str]:
-    """The captures with a folder in the place of each hub."""
+def _local(captures: Sequence[str], span: Span | None) -> Sequence[str]:
+    """The captures with a folder in the place of each hub, in which there is what the span needs."""
     from netpol.agent.hub.place import is_hub
 
     if not any(map(is_hub, captures)):
         return captures
     from netpol.cli.hub_captures import local
 
-    return local(captures)
+    return local(captures, span)
 
 
 def _refuse_losses(tally: Tally) -> None:

@@ -15,7 +15,8 @@ Captures = Annotated[
     typer.Argument(
         metavar="CAPTURE...",
         help="pcap or pcapng files (also .gz, .zst), flow logs (Hubble, Calico, Zeek, conntrack, Inspektor Gadget, "
-        "AWS, GKE), datasets, folders of them, hub://... for a hub, or - for standard input.",
+        "AWS, GKE), datasets, folders of them, s3:// or gs:// for a dataset in a bucket, hub://... for a hub, or - for "
+        "standard input.",
         show_default=False,
     ),
 ]

@@ -76,13 +76,14 @@ def status(
 
 def _report(place: str, context: str | None, kubeconfig: Path | None) -> Report:
     from netpol.agent.hub.place import is_hub
-    from netpol.agent.hub.report import report_of_folder
+    from netpol.agent.hub.report import report_of_dataset
+    from netpol.dataset.bucket import place_of
 
     if is_hub(place):
         from netpol.cli.hub_captures import asked
 
         return asked(place, context, kubeconfig)[1].status()
-    return report_of_folder(Path(place), time.time_ns())
+    return report_of_dataset(place_of(place), time.time_ns())
 
 
 def _print(report: Report) -> None:

@@ -99,10 +99,11 @@ class _Recorded:
     _state: tuple[tuple[str, int, int], ...] | None = None
 
     def changed(self) -> bool:
-        """A hub may have something new at any time; files have when they are others, or longer, or newer."""
+        """A hub or bucket may have something new at any time; files have when they are others, or longer, or newer."""
         from netpol.agent.hub.place import is_hub
+        from netpol.dataset.address import is_address
 
-        return any(map(is_hub, self.captures)) or self._state != tuple(self._files())
+        return any(is_hub(word) or is_address(word) for word in self.captures) or self._state != tuple(self._files())
 
     def read(self) -> Shown:
         """All that was recorded by now.

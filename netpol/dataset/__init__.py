@@ -1,13 +1,17 @@
 """What observers recorded, in files: takes partial connections and names as nodes saw them, yields them to any command.
 
 `window.Window` is what one observer saw in one minute; `window_codec` writes it down and reads it back, from whoever
-sent it. `folder.Dataset` keeps windows in a folder that many may write to and read from at once, without a lock;
-`captures.read_captures` reads packets, windows, datasets and flows as one sequence.
+sent it. `folder.Dataset` keeps windows in a folder or a bucket that many may write to and read from at once, without a
+lock; `captures.read_captures` reads packets, windows, datasets and flows as one sequence.
+
+`place.Place` is all that the rest knows of where files lie: in a folder (`place.Folder`), or below the prefix
+`s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX` (`bucket.Bucket`). Whoever reads files in another way asks
+`Dataset.hour` which they are, and `Dataset.paths` for where they can be read on this machine.
 
 The format, version 1
 =====================
 
-A dataset is a folder with a file `dataset.json`, `{"format": "netpol-dataset", "version": 1}`, and Parquet files
+A dataset is a folder, or the objects of a bucket whose names begin alike, with a file `dataset.json`, `{"format": "netpol-dataset", "version": 1}`, and Parquet files
 (zstd) that anything can read: `TABLE/date=YYYY-MM-DD/hour=HH/NAME.parquet`, the hour in UTC in which a window began. A
 window lies in one file each of `windows`, `connections` and `names`, of the same NAME. `flows` has hours added up.
 
@@ -15,7 +19,8 @@ Whoever only wants to know who talked to whom reads `flows`: with duckdb,
 `SELECT client, server, protocol, port, sum(connections) FROM 'DIR/flows/**/*.parquet' GROUP BY ALL`; with pandas,
 `pandas.read_parquet("DIR/flows")`; with Spark, `spark.read.parquet("DIR/flows")`.
 
-Rules for readers of the other tables. Files appear as a whole, by renaming, and never change. A file of `windows` is
+Rules for readers of the other tables. Files appear as a whole, by renaming, and never change; in a bucket, as one
+object, that is there when all of it is (PUT, or the end of an upload in parts), and is listed from then on. A file of `windows` is
 the last of its NAME to appear, and the first to go: without it, the others of its NAME are not to be read. Its footer
 has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to be read beside
 it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`, the NAMEs of

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
     from netpol.capture.records import Source
     from netpol.capture.sources import Input
+    from netpol.dataset.place import Place
     from netpol.dataset.window import Window
     from netpol.flows.assemble import Item
     from netpol.names.part import NameTaker
@@ -68,11 +69,11 @@ class _Kinds:
     windows: list[Input] = field(default_factory=list)
     tables: list[Input] = field(default_factory=list)
     logs: list[tuple[Input, Kind]] = field(default_factory=list)
-    datasets: list[Path] = field(default_factory=list)
+    datasets: list[Path | Place] = field(default_factory=list)
 
 
 def read_captures(
-    paths: Sequence[Path | Literal["-"]],
+    paths: Sequence[Path | Literal["-"] | Place],
     tally: Tally,
     *,
     names: NameTaker | None = None,
@@ -87,7 +88,7 @@ def read_captures(
     Windows that are there more than once are read once.
 
     Args:
-        paths: Files, folders, and `-` for standard input.
+        paths: Files, folders, `-` for standard input, and places of datasets.
         tally: Counts what was read; complete when the iterator is exhausted.
         names: Takes what is said about names; complete when the iterator is exhausted.
         span: Windows that begin outside are left out, hours that are added up and lie outside, and packets and flows
@@ -98,7 +99,7 @@ def read_captures(
         InputError: A path cannot be read, or holds nothing that can be used.
     """
     span = span or Span()
-    kinds = sorted_by_kind(find_inputs(paths))
+    kinds = kinds_of(paths)
     others = bool(kinds.windows or kinds.tables or kinds.datasets or kinds.logs)
     streams: list[Iterator[Item]] = []
     if kinds.packets or not others:
@@ -152,16 +153,28 @@ def _begin(item: Item) -> int:
     return int(item["first"].min())
 
 
+def kinds_of(paths: Sequence[Path | Literal["-"] | Place]) -> _Kinds:
+    """What each path holds.
+
+    Raises:
+        InputError: A path cannot be read.
+    """
+    kinds = sorted_by_kind(find_inputs([each for each in paths if isinstance(each, Path | str)]))
+    kinds.datasets += [each for each in paths if not isinstance(each, Path | str)]
+    return kinds
+
+
 def sorted_by_kind(inputs: Iterable[Input]) -> _Kinds:
     """Tells what each is by its first bytes; what lies in a dataset belongs to it."""
     kinds = _Kinds()
     rest = []
+    roots: set[Path] = set()
     for each in inputs:
         if each.path is not None and each.path.name == MARK and read_mark(Folder(each.path.parent)):
+            roots.add(each.path.parent)
             kinds.datasets.append(each.path.parent)
         else:
             rest.append(each)
-    roots = set(kinds.datasets)
     for each in rest:
         if each.path is not None and not roots.isdisjoint(each.path.parents):
             # What the hub has taken and not moved into the tables yet counts as well.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,13 +234,15 @@ class Dataset:
             InputError: One of them is not there any more; `hour` says what has taken its place.
         """
         names = [layout.file(*file) for file in files]
-        try:
-            return self.place.local(names, keep=True)
-        except FileNotFoundError as error:
-            remedy = "Do not read a dataset so while another process compacts it"
-            raise InputError(
-                "files vanished while they were read", where=(self.place.where(),), remedy=remedy
-            ) from error
+        with suppress(FileNotFoundError):
+            paths = self.place.local(names, keep=True)
+            if not self.place.lost(names):
+                return paths
+        raise InputError(
+            "files vanished while they were read",
+            where=(self.place.where(),),
+            remedy="Do not read a dataset so while another process compacts it",
+        )
 
     def addresses(self, files: Iterable[tuple[str, int, str]]) -> list[str]:
         """What other programs that read Parquet call files: paths, or the addresses of objects in a bucket.
@@ -269,13 +272,18 @@ class Dataset:
             InputError: A file cannot be read, or files vanish while they are; all other hours were added up.
             OSError: A rollup cannot be written.
         """
+        with layout.looked_up(self.place, WINDOWS):
+            return self._roll_up(hour, knowledge, ends)
+
+    def _roll_up(
+        self, hour: int, knowledge: Knowledge | None, ends: Callable[[FlowTable], Iterator[Ends]] | None
+    ) -> list[int]:
         done: list[int] = []
         failed: InputError | None = None
         before: Hour | None = None
-        for each in self.hours():
-            found = self._index.hour(each)
+        for found in self._index.each(self.hours()):
             state = State.of(found, before)
-            if state.late and (each <= hour or state.rolled):
+            if state.late and (found.hour <= hour or state.rolled):
                 try:
                     self._roll_up_hour(found, before, whole=state.complete, knowledge=knowledge, ends=ends)
                 except NewerError:
@@ -283,9 +291,10 @@ class Dataset:
                 except InputError as error:
                     failed = failed or error
                 else:
-                    done.append(each)
-                found = self._index.hour(each)
-            before = found
+                    done.append(found.hour)
+                before = self._index.hour(found.hour)
+            else:
+                before = found
         if failed is not None:
             raise failed
         return done
@@ -318,7 +327,8 @@ class Dataset:
             OSError: The result cannot be written.
         """
         self._upkeep.sweep()
-        return sum(self._upkeep.compact(hour) for hour in self.hours())
+        with layout.looked_up(self.place, WINDOWS):
+            return sum(self._upkeep.compact(hour) for hour in self.hours())
 
     def take_in(self, other: Dataset) -> int:
         """Takes in all that another dataset holds, in the form in which it is there; returns how many files that were.
@@ -327,7 +337,8 @@ class Dataset:
             InputError: A file vanishes, or a newer version wrote it.
             OSError: A file cannot be written.
         """
-        return sum(self._upkeep.take_in(other.place, other._index.hour(hour)) for hour in other.hours())
+        with layout.looked_up(other.place, WINDOWS):
+            return sum(self._upkeep.take_in(other.place, hour) for hour in other._index.each(other.hours()))
 
     def prune(
         self, *, now: int, max_age: int | None = None, max_raw_age: int | None = None, max_bytes: int | None = None

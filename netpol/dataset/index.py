@@ -12,7 +12,7 @@ from netpol.dataset.layout import NewerError
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from netpol.dataset.engine import Engine
     from netpol.dataset.layout import Note
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 20
 _HOURS: Final = 4
 """Hours of which what was read is remembered."""
+_SOON: Final = 16
+"""Hours of which files are fetched at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +101,15 @@ class Index:
         self._place = engine.place
         self._engine = engine
         self._known: dict[int, dict[str, tuple[Note, list[WindowRow]]]] = {}
+
+    def each(self, hours: Sequence[int]) -> Iterator[Hour]:
+        """The same of many hours, in their order: while one is looked at, the next ones come."""
+        for at, hour in enumerate(hours):
+            if not self._place.is_local:
+                for soon in hours[at : at + _SOON] if at == 0 else hours[at + _SOON - 1 : at + _SOON]:
+                    names = layout.files(self._place, layout.WINDOWS, soon)
+                    self._place.expect([layout.file(layout.WINDOWS, soon, name) for name in names])
+            yield self.hour(hour)
 
     def hour(self, hour: int) -> Hour:
         """What there is of an hour, right now."""

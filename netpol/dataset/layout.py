@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from netpol.dataset.place import Place
@@ -178,6 +179,13 @@ def days_of(place: Place, table: str, since: int | None = None, until: int | Non
         if _within(begin, begin + 24, since, until):
             found[f"{table}/{date}"] = begin
     return found
+
+
+@contextmanager
+def looked_up(place: Place, *tables: str, since: int | None = None, until: int | None = None) -> Iterator[None]:
+    """While it lasts, what the tables hold of a time need not be asked for hour by hour."""
+    with place.remembering([day for table in tables for day in days_of(place, table, since, until)]):
+        yield
 
 
 def _within(begin: int, end: int, since: int | None, until: int | None) -> bool:

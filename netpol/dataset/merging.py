@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from netpol.capture.sources import find_inputs
-from netpol.dataset.captures import read_window_of, sorted_by_kind
+from netpol.dataset.captures import kinds_of, read_window_of
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import NewerError
 from netpol.dataset.recorder import record
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
 
     from netpol.capture.packets import Tally
     from netpol.capture.sources import Input
+    from netpol.dataset.place import Place
     from netpol.dataset.window import Window
 
 
 def merged(
-    target: Dataset, paths: Sequence[Path | Literal["-"]], tally: Tally, *, version: str, at_once: int
+    target: Dataset, paths: Sequence[Path | Literal["-"] | Place], tally: Tally, *, version: str, at_once: int
 ) -> Iterator[int]:
     """Adds all that the paths hold; yields how much was added, now and then.
 
@@ -36,14 +36,14 @@ def merged(
         InputError: A path cannot be read, or holds what has no windows: flows, and logs of them.
         OSError: The dataset cannot be written.
     """
-    kinds = sorted_by_kind(find_inputs(paths))
+    kinds = kinds_of(paths)
     for each in (*kinds.tables, *(log for log, _ in kinds.logs)):
         if each.named:
             remedy = "Give captures, windows or datasets; flows are read where they are"
             raise InputError("flows, which have no windows to be kept", where=(each.place,), remedy=remedy)
         tally.pass_over(each.place)
-    for root in kinds.datasets:
-        yield target.take_in(Dataset.open(root))
+    for where in kinds.datasets:
+        yield target.take_in(Dataset.open(where))
     waiting: list[Window] = []
     for window in _windows(kinds.windows, kinds.packets, tally, version):
         waiting.append(window)

@@ -48,6 +48,9 @@ class Place(Protocol):
         StoreError: Any method, where a bucket cannot be asked.
     """
 
+    is_local: bool
+    """Whether what `local` gives was there all along."""
+
     @property
     def root(self) -> Path:
         """The folder in which `local` has its files; of a bucket, that of those that were fetched."""
@@ -118,6 +121,8 @@ class Folder:
     Attributes:
         root: Its path.
     """
+
+    is_local = True
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from netpol.dataset import layout
 from netpol.dataset.engine import GoneError
-from netpol.dataset.layout import WINDOWS
+from netpol.dataset.layout import CONNECTIONS, FLOWS, NAMES, WINDOWS
 from netpol.dataset.plan import recorded_from, states_of
 from netpol.dataset.reading import batches, in_order
 from netpol.errors import InputError
@@ -70,16 +71,18 @@ class Reader:
 
     def items(self) -> Iterator[Records | Rows]:
         """All of it, for `netpol.flows.assemble`."""
-        days = layout.days_of(self._place, WINDOWS, self._since, self._until)
-        with self._place.remembering([*days]):
+        with layout.looked_up(self._place, WINDOWS, since=self._since, until=self._until):
             yield from self._items(layout.hours(self._place, WINDOWS, self._since, self._until))
 
     def _items(self, hours: Sequence[int]) -> Iterator[Records | Rows]:
-        states = [state for state, _ in states_of(map(self._index.hour, hours))]
+        states = [state for state, _ in states_of(self._index.each(hours))]
         begin = recorded_from(states)
         rolled: Hour | None = None
-        for state in states:
+        for state, following in pairwise((*states, None)):
+            assert state is not None  # noqa: S101 - None comes last
             found = self._index.hour(state.hour)
+            if following is not None and not self._place.is_local:
+                self._expect(following.hour, recorded=begin is not None and following.hour >= begin)
             self._account.broken(found.broken)
             if begin is not None and state.hour >= begin:
                 if rolled is not None:
@@ -95,6 +98,13 @@ class Reader:
                 yield from self._recorded_hour(found, lambda row, late=late: row.identity in late)  # type: ignore[misc]
         if rolled is not None:
             yield from self._carried(rolled, all_of_them=False)
+
+    def _expect(self, hour: int, *, recorded: bool) -> None:
+        """While an hour is worked on, the files of the next one come."""
+        found = self._index.hour(hour)
+        tables = [CONNECTIONS if recorded else FLOWS, *([NAMES] if self._names is not None else [])]
+        files = found.raw if recorded else found.rollups
+        self._place.expect([layout.file(table, hour, file.name) for table in tables for file in files])
 
     def _carried(self, hour: Hour, *, all_of_them: bool) -> Iterator[Records]:
         """Connections that the hour left: at the end only those are of interest that were not counted."""

@@ -92,10 +92,15 @@ def status_of(index: Index, engine: Engine) -> Status:
     Raises:
         InputError: A newer version wrote a file.
     """
+    with layout.looked_up(engine.place, *TABLES):
+        return _status(index, engine)
+
+
+def _status(index: Index, engine: Engine) -> Status:
     place = engine.place
     result = Status(hours=layout.hours(place, WINDOWS))
     runs: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for state, hour in states_of(map(index.hour, result.hours)):
+    for state, hour in states_of(index.each(result.hours)):
         result.rolled_up += state.rolled and not state.late
         result.recorded += state.complete
         result.replaced += len(hour.replaced) + len(hour.outdone)

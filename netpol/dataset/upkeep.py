@@ -108,7 +108,10 @@ class Upkeep:
 
     def sweep(self) -> int:
         """Deletes what writers left that died; returns how many files that were."""
-        oldest = time.time() - _ABANDONED
+        with layout.looked_up(self._place, *TABLES):
+            return self._sweep(time.time() - _ABANDONED)
+
+    def _sweep(self, oldest: float) -> int:
         count = 0
         for table in TABLES:
             for hour in layout.hours(self._place, table):
@@ -123,6 +126,10 @@ class Upkeep:
 
     def prune(self, *, now: int, max_age: int | None, max_raw_age: int | None, max_bytes: int | None) -> Pruned:
         """Deletes what is too old, then what is too much."""
+        with layout.looked_up(self._place, *TABLES):
+            return self._prune(now=now, max_age=max_age, max_raw_age=max_raw_age, max_bytes=max_bytes)
+
+    def _prune(self, *, now: int, max_age: int | None, max_raw_age: int | None, max_bytes: int | None) -> Pruned:
         deleted = raw_hours = whole_hours = 0
         hours = layout.hours(self._place, WINDOWS)
         sizes = {hour: self._size(hour) for hour in hours}

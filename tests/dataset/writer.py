@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from netpol.dataset.bucket import place_of
 from netpol.dataset.folder import Dataset
 from netpol.dataset.window_codec import read_window
 
 
 def main() -> None:
-    folder, spool, begin, end = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    dataset = Dataset.create(folder)
+    spool, begin, end = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    dataset = Dataset.create(place_of(sys.argv[1]))
     files = sorted(spool.iterdir())[begin:end]
     for at in range(0, len(files), 3):
         windows = [read_window(file.read_bytes(), file.name) for file in files[at : at + 3]]

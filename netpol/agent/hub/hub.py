@@ -19,7 +19,7 @@ from netpol.agent.hub.library import Library
 from netpol.agent.hub.limits import Limits
 from netpol.agent.hub.lock import FolderLock
 from netpol.agent.hub.metrics import Metrics
-from netpol.agent.hub.report import Followed, Node, Report, Waiting, rows_of_folder
+from netpol.agent.hub.report import Followed, Node, Report, Waiting, rows_of_dataset
 from netpol.agent.hub.serving import Door, listener, serve
 from netpol.agent.hub.state import State
 from netpol.agent.hub.tls import Certificate
@@ -27,6 +27,7 @@ from netpol.agent.hub.tokens import TokenFile
 from netpol.agent.hub.upkeep import Retention
 from netpol.agent.hub.watching import Watching
 from netpol.cluster.token_review import TokenReviewer
+from netpol.dataset.place import Folder
 from netpol.errors import UsageError
 from netpol.flows.write import timestamp
 
@@ -105,7 +106,7 @@ class _Hub:
         held.callback(FolderLock(folder).release)
         self._listening = held.enter_context(listener(settings.host, settings.port))
         # Where somebody moved a damaged state aside, the dataset tells what is not to be taken again.
-        self._state = State(folder / "state.sqlite", lambda: rows_of_folder(folder))
+        self._state = State(folder / "state.sqlite", lambda: rows_of_dataset(Folder(folder)))
         held.callback(self._state.close)
         self._inbox = Inbox(folder / "inbox")
         keep = settings.retention.whole

@@ -12,13 +12,12 @@ from netpol.dataset import layout
 from netpol.dataset.engine import Engine
 from netpol.dataset.folder import Dataset
 from netpol.dataset.index import Index
-from netpol.dataset.place import Folder
 from netpol.flows.write import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
+    from netpol.dataset.place import Place
     from netpol.dataset.window_rows import WindowRow
 
 _SECOND: Final = 1_000_000_000
@@ -116,20 +115,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unheard: list[str] = msgspec.field(default_factory=list)
 
 
-def report_of_folder(root: Path, now: int) -> Report:
+def report_of_dataset(place: Place, now: int) -> Report:
     """How the nodes fared whose windows a dataset holds.
 
     Args:
-        root: Of the dataset.
+        place: Of the dataset.
         now: Nanoseconds since the Unix epoch.
 
     Raises:
         InputError: It is no dataset.
     """
-    Dataset.open(root)
+    Dataset.open(place)
     found: dict[str, NodeState] = {}
     runs: dict[str, dict[str, list[tuple[int, int]]]] = {}
-    for row in rows_of_folder(root):
+    for row in rows_of_dataset(place):
         state = _state(row)
         found[row.observer] = _added(found[row.observer], state) if row.observer in found else state
         spans = runs.setdefault(row.observer, {}).setdefault(row.run, [])
@@ -139,13 +138,12 @@ def report_of_folder(root: Path, now: int) -> Report:
     return Report(time=timestamp(now), nodes=nodes)
 
 
-def rows_of_folder(root: Path) -> Iterator[WindowRow]:
+def rows_of_dataset(place: Place) -> Iterator[WindowRow]:
     """What a dataset says of its windows.
 
     Raises:
         InputError: A newer version of netpol wrote a file.
     """
-    place = Folder(root)
     index = Index(Engine(place))
     for hour in layout.hours(place, layout.WINDOWS):
         there = index.hour(hour)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netpol.agent.hub.report import rows_of_folder
+from netpol.agent.hub.report import rows_of_dataset
 from netpol.agent.hub.state import Head, State
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import HOUR, hour_of
+from netpol.dataset.place import Folder
 from netpol.dataset.window import Losses
 from netpol.errors import InputError
 from tests.agent.hub.windows import MINUTE, this_minute, window
@@ -111,7 +112,7 @@ def test_it_is_made_again_from_a_dataset(tmp_path: Path) -> None:
     dataset.append(made)
     dataset.roll_up(hour_of(begin))
     dataset.prune(now=this_minute(), max_raw_age=0)
-    old, new = State(tmp_path / "old.sqlite"), State(tmp_path / "new.sqlite", lambda: rows_of_folder(tmp_path))
+    old, new = State(tmp_path / "old.sqlite"), State(tmp_path / "new.sqlite", lambda: rows_of_dataset(Folder(tmp_path)))
     old.record([Head.of(each, 0) for each in made])
     assert new.nodes() == old.nodes()
     assert [new.knows(RUN, number) for number in range(8)] == [old.knows(RUN, number) for number in range(8)]
