@@ -11,21 +11,22 @@ lock; `captures.read_captures` reads packets, windows, datasets and flows as one
 The format, version 1
 =====================
 
-A dataset is a folder, or the objects of a bucket whose names begin alike, with a file `dataset.json`, `{"format": "netpol-dataset", "version": 1}`, and Parquet files
-(zstd) that anything can read: `TABLE/date=YYYY-MM-DD/hour=HH/NAME.parquet`, the hour in UTC in which a window began. A
-window lies in one file each of `windows`, `connections` and `names`, of the same NAME. `flows` has hours added up.
+A dataset is a folder, or the objects of a bucket whose names begin alike, with a file `dataset.json`, `{"format":
+"netpol-dataset", "version": 1}`, and Parquet files (zstd) that anything can read:
+`TABLE/date=YYYY-MM-DD/hour=HH/NAME.parquet`, the hour in UTC in which a window began. A window lies in one file each of
+`windows`, `connections` and `names`, of the same NAME. `flows` has hours added up.
 
 Whoever only wants to know who talked to whom reads `flows`: with duckdb,
 `SELECT client, server, protocol, port, sum(connections) FROM 'DIR/flows/**/*.parquet' GROUP BY ALL`; with pandas,
 `pandas.read_parquet("DIR/flows")`; with Spark, `spark.read.parquet("DIR/flows")`.
 
 Rules for readers of the other tables. Files appear as a whole, by renaming, and never change; in a bucket, as one
-object, that is there when all of it is (PUT, or the end of an upload in parts), and is listed from then on. A file of `windows` is
-the last of its NAME to appear, and the first to go: without it, the others of its NAME are not to be read. Its footer
-has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to be read beside
-it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`, the NAMEs of
-the hour before whose `carry` went into it. A window that lies in several files counts once. Windows that a rollup has
-are not to be read in `connections` beside it.
+object, that is there when all of it is (PUT, or the end of an upload in parts), and is listed from then on. A file of
+`windows` is the last of its NAME to appear, and the first to go: without it, the others of its NAME are not to be read.
+Its footer has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to be
+read beside it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`, the
+NAMEs of the hour before whose `carry` went into it. A window that lies in several files counts once. Windows that a
+rollup has are not to be read in `connections` beside it.
 
 Nanoseconds are signed, since the Unix epoch, UTC. Addresses in `connections`, `names` and `carry` are two unsigned
 64-bit words: in `names` those of an IPv6 address, IPv4 ones IPv4-mapped (::ffff:a.b.c.d); elsewhere those of an IPv6

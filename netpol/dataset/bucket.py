@@ -36,6 +36,7 @@ _FOOTER: Final = 8
 _SPARE: Final = 64 << 20
 """Bytes that copies leave of the disk that they are on."""
 _ATTEMPTS: Final = 5
+_LARGER_DISK: Final = "Ask for less, as with --since, or let TMPDIR name a larger disk"
 
 
 def place_of(text: str) -> Place:
@@ -260,6 +261,11 @@ def _fetch(store: S3Store | GCSStore, address: Address, name: str, path: Path, e
                 # Somebody wrote it again in between: what is read is to be of one writing.
                 if not isinstance(error.__cause__, PreconditionError) or attempt + 1 == _ATTEMPTS:
                     raise
+            except OSError as error:
+                if error.errno is None:
+                    raise
+                where = (str(address), str(path.parent))
+                raise StoreError(f"cannot be kept here: {error.strerror}", where=where, remedy=_LARGER_DISK) from error
     raise AssertionError
 
 
@@ -293,7 +299,7 @@ def _check_room(address: Address, path: Path, size: int) -> None:
         raise StoreError(
             f"{size:,} bytes to be fetched, and room for {max(0, room):,}",
             where=(str(address), str(path.parent)),
-            remedy="Ask for less, as with --since, or let TMPDIR name a larger disk",
+            remedy=_LARGER_DISK,
         )
 
 

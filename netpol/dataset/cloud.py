@@ -176,6 +176,8 @@ def told(address: Address) -> Iterator[None]:
             raise _meaning(address, error) from error
         raise
     except (BaseError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # a disk here, not the store
         raise _meaning(address, error) from error
     except BaseException as error:
         if type(error).__name__ == "PanicException":

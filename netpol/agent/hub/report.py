@@ -145,10 +145,10 @@ def rows_of_dataset(place: Place) -> Iterator[WindowRow]:
         InputError: A newer version of netpol wrote a file.
     """
     index = Index(Engine(place))
-    for hour in layout.hours(place, layout.WINDOWS):
-        there = index.hour(hour)
-        for file in (*there.raw, *there.rollups):
-            yield from file.rows
+    with layout.looked_up(place, layout.WINDOWS):
+        for there in index.each(layout.hours(place, layout.WINDOWS)):
+            for file in (*there.raw, *there.rollups):
+                yield from file.rows
 
 
 def _state(row: WindowRow) -> NodeState:

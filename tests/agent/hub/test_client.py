@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,6 +25,7 @@ from netpol.agent.hub.place import HubPlace, hub_place
 from netpol.capture.packets import Tally
 from netpol.cli.hub_captures import release
 from netpol.cli.main import program
+from netpol.dataset import layout
 from netpol.dataset.folder import Dataset
 from netpol.errors import ClusterError, NetpolError, UsageError
 from tests.agent.hub import processes
@@ -127,6 +130,34 @@ def test_a_hub_reads_like_its_folder(filled: tuple[Hub, Path], monkeypatch: pyte
     # A part of the time is a part of the files.
     some = run(monkeypatch, "flows", f"{address}?since=150m", "-o", "json")[0]
     assert 25 <= json.loads(some)["connections"] <= 75
+
+
+def test_only_the_hours_that_are_read_are_fetched(filled: tuple[Hub, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, folder = filled
+    monkeypatch.setenv("NETPOL_HUB_TOKEN", READER)
+    address = hub.url.replace("http://", "hub+http://")
+    hours = Dataset.open(folder).hours()
+    since, until = (datetime.fromtimestamp(hour * 3600, UTC).isoformat() for hour in hours[1:3])
+
+    def fetched(*words: str) -> tuple[str, int]:
+        before = files_served(hub)
+        return run(monkeypatch, "flows", *words, "-o", "json")[0], files_served(hub) - before
+
+    def of(*some: int) -> int:
+        return sum(1 for hour in some for _ in folder.glob(f"*/{layout.partition(hour)}/*.parquet"))
+
+    assert fetched(address)[1] == of(*hours)
+    assert fetched(address, "--since", since)[1] == of(*hours[1:])
+    text, count = fetched(address, "--since", since, "--until", until)
+    assert (count, json.loads(text)["connections"]) == (of(hours[1]), 25)
+    assert text == run(monkeypatch, "flows", str(folder), "-o", "json", "--since", since, "--until", until)[0]
+    # Both may say something of the time.
+    assert fetched(f"{address}?until={until[:-6]}Z", "--since", since) == (text, count)
+
+
+def files_served(hub: Hub) -> int:
+    text = hub.get("/metrics").data.decode()
+    return int(float(re.search(r"^netpol_hub_files_read_total (\S+)$", text, re.MULTILINE)[1]))  # type: ignore[index]
 
 
 def test_a_hub_with_tls_and_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
