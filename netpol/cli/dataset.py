@@ -60,7 +60,7 @@ def merge(
         list[str],
         typer.Argument(
             metavar="CAPTURE...",
-            help="Other datasets, windows, pcap and pcapng files, folders of them, or - for standard input.",
+            help="Other datasets, windows, pcap and pcapng files, folders of them, hubs, or - for standard input.",
             show_default=False,
         ),
     ],
@@ -71,6 +71,7 @@ def merge(
     named.
     """
     from netpol.capture.packets import Tally
+    from netpol.cli.hub_captures import local
     from netpol.cli.observe import MALFORMED, places_of, warn_of_losses
     from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
@@ -79,7 +80,7 @@ def merge(
     target = Dataset.create(place_of(where))
     tally = Tally()
     added = 0
-    for count in merged(target, places_of(captures), tally, version=_version(), at_once=_AT_ONCE):
+    for count in merged(target, places_of(local(captures)), tally, version=_version(), at_once=_AT_ONCE):
         added += count
     warn_of_losses(tally)
     sys.stderr.write(f"{added:,} windows and files added, {tally.packets:,} packets read\n")

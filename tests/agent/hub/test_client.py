@@ -155,6 +155,17 @@ def test_only_the_hours_that_are_read_are_fetched(filled: tuple[Hub, Path], monk
     assert fetched(f"{address}?until={until[:-6]}Z", "--since", since) == (text, count)
 
 
+def test_what_a_hub_has_goes_into_a_dataset(
+    filled: tuple[Hub, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, folder = filled
+    monkeypatch.setenv("NETPOL_HUB_TOKEN", READER)
+    run(monkeypatch, "dataset", "merge", str(tmp_path / "d"), hub.url.replace("http://", "hub+http://"))
+    assert run(monkeypatch, "flows", str(tmp_path / "d"), "-o", "json") == run(
+        monkeypatch, "flows", str(folder), "-o", "json"
+    )
+
+
 def files_served(hub: Hub) -> int:
     text = hub.get("/metrics").data.decode()
     return int(float(re.search(r"^netpol_hub_files_read_total (\S+)$", text, re.MULTILINE)[1]))  # type: ignore[index]
