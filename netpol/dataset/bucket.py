@@ -141,9 +141,9 @@ class Bucket:
         """What was fetched is whole: whatever is wrong with it, is."""
         return False
 
-    def has(self, name: str) -> bool:
-        """One request."""
-        return self._size(name) is not None
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """One request each, several at a time, where it is not remembered."""
+        return [name for name, there in zip(names, self._copies.at_once(self._has, names), strict=True) if not there]
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -159,12 +159,14 @@ class Bucket:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def take(self, name: str, source: Place) -> None:
-        """By way of a file here."""
-        (path,) = source.local([name])
-        self._send(name, path)
-        self._copies.drop(name)
-        self._forget(name)
+    def take(self, files: Mapping[str, Path]) -> None:
+        """Several at a time, but for the last."""
+        *first, last = files.items()
+        for some in (first, [last]):
+            self._copies.at_once(lambda file: self._send(*file), some)
+        for name in files:
+            self._copies.drop(name)
+            self._forget(name)
 
     def delete(self, names: Sequence[str]) -> int:
         """The first by itself, then all others at once."""
@@ -187,6 +189,12 @@ class Bucket:
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError), told(self._address):
             self._store.delete(name)
+
+    def _has(self, name: str) -> bool:
+        folder, _, last = name.rpartition("/")
+        if folder in self._known:
+            return any(each.name == last for each in self._known[folder].files)
+        return self._size(name) is not None
 
     def _size(self, name: str) -> int | None:
         try:

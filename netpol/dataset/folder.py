@@ -10,7 +10,7 @@ from netpol.dataset import layout
 from netpol.dataset.account import Account
 from netpol.dataset.engine import Engine, GoneError
 from netpol.dataset.index import Index
-from netpol.dataset.layout import MARK, WINDOWS, NewerError
+from netpol.dataset.layout import MARK, TABLES, WINDOWS, NewerError
 from netpol.dataset.place import Folder
 from netpol.dataset.plan import State
 from netpol.dataset.reader import Reader
@@ -337,7 +337,7 @@ class Dataset:
             InputError: A file vanishes, or a newer version wrote it.
             OSError: A file cannot be written.
         """
-        with layout.looked_up(other.place, WINDOWS):
+        with layout.looked_up(other.place, WINDOWS), layout.looked_up(self.place, *TABLES):
             return sum(self._upkeep.take_in(other.place, hour) for hour in other._index.each(other.hours()))
 
     def prune(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 UNFINISHED: Final = ".tmp"
@@ -95,17 +95,17 @@ class Place(Protocol):
     def lost(self, names: Iterable[str]) -> bool:
         """Whether one of the files is not there any more."""
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those files that are not there."""
 
     def writing(self, name: str) -> AbstractContextManager[Path]:
         """An empty file here that, when the context ends well, is durable under its name, and otherwise gone."""
 
-    def take(self, name: str, source: Place) -> None:
-        """Copies a file of another place.
+    def take(self, files: Mapping[str, Path]) -> None:
+        """Copies files that lie here, the last of them when all others are there.
 
         Raises:
-            FileNotFoundError: It is not there.
+            FileNotFoundError: One of them is not there.
         """
 
     def delete(self, names: Sequence[str]) -> int:
@@ -178,12 +178,12 @@ class Folder:
         """Nothing has to be fetched."""
 
     def lost(self, names: Iterable[str]) -> bool:
-        """As `has` says of each."""
-        return not all(map(self.has, names))
+        """Whether one is missing."""
+        return bool(self.missing([*names]))
 
-    def has(self, name: str) -> bool:
-        """Whether something has that path."""
-        return (self.root / name).exists()
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Of which nothing has the path."""
+        return [name for name in names if not (self.root / name).exists()]
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -200,11 +200,11 @@ class Folder:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def take(self, name: str, source: Place) -> None:
-        """Byte by byte."""
-        (path,) = source.local([name])
-        with path.open("rb") as file, self.writing(name) as unfinished, unfinished.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
+    def take(self, files: Mapping[str, Path]) -> None:
+        """One after the other."""
+        for name, path in files.items():
+            with path.open("rb") as file, self.writing(name) as unfinished, unfinished.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
 
     def delete(self, names: Sequence[str]) -> int:
         """One after the other."""

@@ -88,22 +88,21 @@ class Upkeep:
             OSError: A file cannot be written.
         """
         count = 0
-        names = sorted(file.name for file in (*hour.rollups, *hour.raw))
-        source.expect([layout.file(table, hour.hour, name) for name in names for table in TABLES])
-        for name in names:
-            for table in (CONNECTIONS, NAMES, CARRY, FLOWS, WINDOWS):
-                file = layout.file(table, hour.hour, name)
-                if self._place.has(file):
-                    continue
+        for name in sorted(file.name for file in (*hour.rollups, *hour.raw)):
+            order = [layout.file(table, hour.hour, name) for table in (CONNECTIONS, NAMES, CARRY, FLOWS, WINDOWS)]
+            missing = self._place.missing(order)
+            source.expect(missing)
+            there = [file for file in missing if _is_there(source, file)]
+            needed = {layout.file(table, hour.hour, name) for table in (WINDOWS, NAMES)}
+            for file in missing:
+                if file in needed and file not in there:
+                    raise _vanished(source, file)
+            if there:
                 try:
-                    self._place.take(file, source)
+                    self._place.take(dict(zip(there, source.local(there), strict=True)))
                 except FileNotFoundError as error:
-                    if table in (WINDOWS, NAMES):
-                        where = (source.where(file),)
-                        remedy = "Do not merge a dataset while another process compacts it"
-                        raise InputError("vanished while it was read", where=where, remedy=remedy) from error
-                else:
-                    count += 1
+                    raise _vanished(source, order[-1]) from error
+            count += len(there)
         return count
 
     def sweep(self) -> int:
@@ -174,3 +173,15 @@ class Upkeep:
         for table in TABLES:
             self._place.clear(layout.folder(table, hour))
         return size
+
+
+def _is_there(source: Place, file: str) -> bool:
+    try:
+        return source.local([file])[0].exists()
+    except FileNotFoundError:
+        return False
+
+
+def _vanished(source: Place, file: str) -> InputError:
+    remedy = "Do not merge a dataset while another process compacts it"
+    return InputError("vanished while it was read", where=(source.where(file),), remedy=remedy)

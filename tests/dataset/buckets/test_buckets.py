@@ -223,7 +223,7 @@ def test_large_objects_come_and_go_in_parts(s3: Store) -> None:  # the other emu
     (path,) = other.local(["windows/large"])
     assert path.read_bytes() == data
     assert place_of(f"{s3}/x").delete(["windows/large"]) == len(data)
-    assert not place.has("windows/large")
+    assert other.missing(["windows/large"]) == ["windows/large"]
 
 
 def test_a_file_that_is_not_finished_does_not_appear(store: Store) -> None:
@@ -237,5 +237,5 @@ def test_a_file_that_is_not_finished_does_not_appear(store: Store) -> None:
     with pytest.raises(KeyError):
         write()
     assert place.names("windows") == []
-    assert not place.has("windows/half")
+    assert place.missing(["windows/half"]) == ["windows/half"]
     assert [*place.root.iterdir()] == []
