@@ -222,6 +222,19 @@ class Dataset:
         """
         return self._index.hour(hour)
 
+    def each_hour(self, since: int | None = None, until: int | None = None) -> Iterator[Hour]:
+        """The same of all hours that have windows of a time, in order.
+
+        Args:
+            since: Only those that end later, in nanoseconds since the Unix epoch.
+            until: Only those that begin earlier.
+
+        Raises:
+            InputError: A newer version of netpol wrote a file.
+        """
+        with layout.looked_up(self.place, WINDOWS, since=since, until=until):
+            yield from self._index.each(layout.hours(self.place, WINDOWS, since, until))
+
     def paths(self, files: Iterable[tuple[str, int, str]]) -> list[Path]:
         """Where files can be read here, for whoever reads them in another way than `read` does.
 

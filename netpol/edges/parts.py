@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netpol.dataset import layout
-from netpol.dataset.layout import CARRY, CONNECTIONS, FLOWS, WINDOWS
+from netpol.dataset.layout import CARRY, CONNECTIONS, FLOWS
 from netpol.dataset.plan import recorded_from, states_of
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ def parts_of(dataset: Dataset, span: Span, before: Sequence[Dataset] = ()) -> Pa
         return _within(row, span) and not any(one.holds(row) for one in before)
 
     parts = Parts()
-    hours = layout.hours(dataset.place, WINDOWS, span.since, span.until)
-    found = list(states_of(map(dataset.hour, hours)))
+    found = list(states_of(dataset.each_hour(span.since, span.until)))
     begin = recorded_from([state for state, _ in found])
     rolled: Hour | None = None
     carried: Hour | None = None
