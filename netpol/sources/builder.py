@@ -189,6 +189,9 @@ def rows_of(found: Sequence[Whole], changed: int) -> Rows:
         ("bytes", [each.bytes for each in found]),
     ):
         rows[name] = np.array(values, rows[name].dtype)
+    # A clock that was set back between two events puts the end before the beginning.
+    first, last = rows["first"].copy(), rows["last"].copy()
+    rows["first"], rows["last"] = np.minimum(first, last), np.maximum(first, last)
     rows["direction"] = Direction.TRACKED
     rows["client_tenancy"] = rows["server_tenancy"] = NO_TENANCY
     return rows

@@ -29,7 +29,7 @@ KINDS = sorted(Kind, key=lambda kind: kind.name)
 def read(text: bytes, kind: Kind) -> tuple[FlowTable, LogTally]:
     """As `flows` reads and writes it."""
     table, tally = flows_of(text, names=Names(), kind=kind)
-    list(map(str, table))
+    assert all(flow.first_seen <= flow.last_seen for flow in table)
     return table, tally
 
 

@@ -100,6 +100,16 @@ def test_what_cannot_be_read_is_counted() -> None:
 
 
 TO_THE_POD = ("-j", "DNAT", "--to", "10.9.0.1:8080")
+
+
+def test_a_clock_that_is_set_back_between_events_ends_nothing_before_it_begins() -> None:
+    tuples = f"{THERE} {BACK}"
+    text = f"[1700000000.5]\t    [NEW] tcp 6 120 SYN_SENT {tuples}\n"
+    text += f"[1699990000.5]\t [UPDATE] tcp 6 9 ESTABLISHED {tuples}\n"
+    (flow,) = flows_of(text.encode())[0]
+    assert (flow.first_seen, flow.last_seen) == (1_699_990_000_500_000_000, 1_700_000_000_500_000_000)
+
+
 SPACE = f"npct-{os.getpid()}"
 
 

@@ -1,7 +1,12 @@
-"""The sample shop's captures told anew in every log that netpol reads: name of the telling to its files' text."""
+"""The sample shop's captures told anew in every log that netpol reads: name of the telling to its files' text.
+
+`python -m tests.sources.told.everything FOLDER` writes them, to be looked at.
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.sources.told import calico, conntrack, hubble, inspektor, verdicts, vpc, zeek
@@ -10,7 +15,6 @@ from tests.sources.told.packets import packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 TELLINGS = (
     *("hubble", "hubble-tracked", "zeek-tsv", "zeek-json", "zeek-iso", "conntrack", "whisker", "goldmane"),
@@ -59,3 +63,10 @@ def told(captures: Path, sample: Path) -> dict[str, dict[str, str]]:
 
 def _text(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for telling, files in told(Path("captures", "shop"), Path("samples", "shop")).items():
+        (folder := Path(sys.argv[1], telling)).mkdir(parents=True)
+        for name, text in files.items():
+            (folder / name).write_text(text)
