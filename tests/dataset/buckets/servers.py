@@ -71,14 +71,22 @@ class _Signed(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     behind: ClassVar[str]
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self._connection = http.client.HTTPConnection(self.behind, timeout=60)
+
+    def finish(self) -> None:
+        self._connection.close()
+        super().finish()
 
     def _pass_on(self) -> None:
         data = self.rfile.read(int(self.headers.get("content-length", "0")))
         path = f"{self.path}?X-Goog-Algorithm=none" if self.command == "PUT" and "?" not in self.path else self.path
-        connection = http.client.HTTPConnection(self.behind, timeout=60)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in {"connection", "host"}}
-        connection.request(self.command, path, data, headers)
-        response = connection.getresponse()
+        self._connection.request(self.command, path, data, headers)
+        response = self._connection.getresponse()
         body = response.read()
         self.send_response_only(response.status, response.reason)
         for name, value in response.getheaders():
@@ -90,7 +98,6 @@ class _Signed(BaseHTTPRequestHandler):
         self.send_header("Content-Length", length or str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        connection.close()
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - as the standard library calls them
 
