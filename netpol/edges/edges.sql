@@ -157,13 +157,19 @@ FROM (SELECT quote.protocol, quote.low_end, quote.high_end, quote.first AS quote
 GROUP BY protocol, low_end, high_end, first;
 
 -- kept
--- The client first. Who sent the SYN is it, else who sent first, unless that is a Service's address.
+-- The client first. Who sent the SYN is it, else who sent first, unless that is a Service's address. From here on events
+-- hold more bits: 65536 where somebody kept track, 131072 where it was carried and counts in no hour yet, 262144 for a
+-- SYN, 524288 for a SYN-ACK, and five for the outcomes under which it counted already: 1048576 established, and so on.
 CREATE OR REPLACE TEMPORARY VIEW turned AS
 SELECT protocol, CASE WHEN swap THEN high_end ELSE low_end END AS client,
        CASE WHEN swap THEN low_end ELSE high_end END AS server,
        first, last, syn, synack, packets, bytes, client_isn, server_isn,
-       CASE WHEN swap THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END AS events,
-       side <> 2 AS opened, tracked, told, minutes
+       CASE WHEN swap THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END
+           + CASE WHEN tracked THEN 65536 ELSE 0 END + CAST(minutes AS INT) * 131072
+           + CASE WHEN syn IS NULL THEN 0 ELSE 262144 END + CASE WHEN synack IS NULL THEN 0 ELSE 524288 END
+           + CASE told WHEN 0 THEN 0 WHEN 1 THEN 1048576 WHEN 2 THEN 2097152 WHEN 3 THEN 4194304 WHEN 4 THEN 8388608
+                       ELSE 16777216 END AS events,
+       side <> 2 AS opened
 FROM (
     SELECT followed.protocol, followed.low_end, followed.high_end, followed.first, last, syn, synack,
            CAST(packets AS BIGINT) AS packets, CAST(bytes AS BIGINT) AS bytes, client_isn, server_isn, side,
@@ -186,8 +192,12 @@ CREATE OR REPLACE TEMPORARY VIEW plain AS
 SELECT protocol, CASE WHEN side = 1 THEN piece.high_end ELSE piece.low_end END AS client,
        CASE WHEN side = 1 THEN piece.low_end ELSE piece.high_end END AS server,
        first, last, syn, synack, packets, bytes, client_isn, server_isn,
-       CASE WHEN side = 1 THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END AS events,
-       true AS opened, tracked, told, minutes
+       CASE WHEN side = 1 THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END
+           + CASE WHEN tracked THEN 65536 ELSE 0 END + CAST(minutes AS INT) * 131072
+           + CASE WHEN syn IS NULL THEN 0 ELSE 262144 END + CASE WHEN synack IS NULL THEN 0 ELSE 524288 END
+           + CASE told WHEN 0 THEN 0 WHEN 1 THEN 1048576 WHEN 2 THEN 2097152 WHEN 3 THEN 4194304 WHEN 4 THEN 8388608
+                       ELSE 16777216 END AS events,
+       true AS opened
 FROM piece LEFT JOIN loose ON piece.low_end = loose.low_end AND piece.high_end = loose.high_end
 WHERE protocol = 6 AND genuine AND loose.low_end IS NULL;
 
@@ -199,7 +209,7 @@ SELECT * FROM plain UNION ALL SELECT * FROM turned;
 CREATE OR REPLACE TEMPORARY VIEW attempt AS
 SELECT protocol, client, server, min(first) AS first, max(last) AS last, min(syn) AS syn,
        CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes, client_isn,
-       bit_or(events) AS events, bool_or(tracked) AS tracked, max(told) AS told, bit_or(minutes) AS minutes
+       bit_or(events) AS events
 FROM (SELECT again.*,
              sum(CASE WHEN silence > 120000000000 THEN 1 ELSE 0 END)
                  OVER (PARTITION BY client, server, client_isn ORDER BY first, last
@@ -248,51 +258,53 @@ JOIN (SELECT client, client_isn, max(server_isn) AS server_isn,
 -- Views of one handshake: address translation leaves both sequence numbers alone. The longer from SYN to SYN-ACK, the
 -- nearer to the client; then, which saw the SYN first. What decides is in front of the end that it decides about.
 CREATE OR REPLACE TEMPORARY VIEW shaken AS
-SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events, tracked, told,
-       minutes,
+SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events,
        (1099511627776 - coalesce(gap, -1)) * 2097152 + coalesce(syn % 2097152, 2097151) AS from_client,
        CASE WHEN service.place IS NULL THEN 0 ELSE 4611686018427387904 END
            + coalesce(gap, 1099511627776) * 2097152 + 2097151 - coalesce(syn % 2097152, 0) AS from_server,
-       CASE WHEN client_pod.place IS NULL THEN 0 ELSE client - client % 65536 END AS client_pod,
-       CASE WHEN server_pod.place IS NULL THEN 0 ELSE server - server % 65536 END AS server_pod
-FROM (SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events, tracked,
-             told, minutes,
+       client_pod.place AS client_pod, server_pod.place AS server_pod
+FROM (SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events,
              CASE WHEN synack - syn > 1099511627775 THEN 1099511627775 WHEN synack < syn THEN 0 ELSE synack - syn END
                  AS gap
       FROM seen_view WHERE synack IS NOT NULL
       UNION ALL
       SELECT protocol, client_isn, server_isn, client, server, first, last, syn, CAST(NULL AS BIGINT), packets, bytes,
-             events, tracked, told, minutes, CAST(NULL AS BIGINT)
+             events, CAST(NULL AS BIGINT)
       FROM tried WHERE adopted) AS either
 LEFT JOIN service ON service.place = server - server % 65536
 LEFT JOIN pod AS client_pod ON client_pod.place = client - client % 65536
 LEFT JOIN pod AS server_pod ON server_pod.place = server - server % 65536;
 
 -- kept
-CREATE OR REPLACE TEMPORARY VIEW doubtful AS
-SELECT protocol, client_isn, server_isn
+-- At most three views of one client, whose servers are no two pods, are one connection; the others are looked at closely.
+CREATE OR REPLACE TEMPORARY VIEW handshake AS
+SELECT protocol, client_isn, server_isn, min(client) AS client,
+       min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + server) AS server_at, min(first) AS first,
+       max(last) AS last, CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes,
+       bit_or(events) AS events,
+       count(*) > 3 OR min(client) <> max(client) OR coalesce(min(server_pod) <> max(server_pod), false) AS doubtful
 FROM shaken
-GROUP BY protocol, client_isn, server_isn
-HAVING count(*) > 2
-    OR (min(client) <> max(client) AND min(client - client % 65536) = max(client - client % 65536)
-        AND min(server - server % 65536) = max(server - server % 65536))
-    OR (min(client_pod) > 0 AND min(client_pod) <> max(client_pod))
-    OR (min(server_pod) > 0 AND min(server_pod) <> max(server_pod));
+GROUP BY protocol, client_isn, server_isn;
+
+-- kept
+CREATE OR REPLACE TEMPORARY VIEW closely AS
+SELECT shaken.*
+FROM shaken
+JOIN (SELECT protocol, client_isn, server_isn FROM handshake WHERE doubtful) AS named
+  ON shaken.protocol = named.protocol AND shaken.client_isn = named.client_isn AND shaken.server_isn = named.server_isn;
 
 -- kept
 -- Sequence numbers that several connections share were made up: then the clients' ends tell these apart.
 CREATE OR REPLACE TEMPORARY VIEW made_up AS
-SELECT shaken.protocol, shaken.client_isn, shaken.server_isn
-FROM shaken
-JOIN doubtful ON shaken.protocol = doubtful.protocol AND shaken.client_isn = doubtful.client_isn
-             AND shaken.server_isn = doubtful.server_isn
-GROUP BY shaken.protocol, shaken.client_isn, shaken.server_isn
+SELECT protocol, client_isn, server_isn
+FROM closely
+GROUP BY protocol, client_isn, server_isn
 HAVING count(DISTINCT client - client % 65536) > 2
     OR count(DISTINCT server - server % 65536) > 3
     OR count(DISTINCT CAST(client AS STRING) || ' ' || CAST(server - server % 65536 AS STRING))
        > count(DISTINCT CAST(client - client % 65536 AS STRING) || ' ' || CAST(server - server % 65536 AS STRING))
-    OR count(DISTINCT CASE WHEN client_pod > 0 THEN client_pod END) > 1
-    OR count(DISTINCT CASE WHEN server_pod > 0 THEN server_pod END) > 1;
+    OR count(DISTINCT client_pod) > 1
+    OR count(DISTINCT server_pod) > 1;
 
 -- Conversations that have no handshake to know them by: one with a Service's address is the same client's with a pod at
 -- the same time.
@@ -315,35 +327,30 @@ FROM quiet JOIN asking ON protocol = its_protocol AND client = its_client
 WINDOW queue AS (PARTITION BY protocol, client ORDER BY first, last, server);
 
 CREATE OR REPLACE TEMPORARY VIEW conversation AS
-SELECT handshake.protocol, handshake.client, handshake.server, at_server, first, last, syn, synack, packets, bytes,
-       events, true AS opened, tracked, told, minutes
-FROM (SELECT shaken.protocol, shaken.client_isn, shaken.server_isn,
-             CASE WHEN made_up.protocol IS NULL THEN -1 ELSE client END AS its_client,
-             CAST(min(CAST(from_client AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT)
-                 AS client,
-             CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + server) % 288230376151711744 AS BIGINT)
-                 AS server,
-             CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT)
-                 AS at_server,
-             min(first) AS first, max(last) AS last, min(syn) AS syn,
-             min(synack) AS synack, sum(packets) AS packets, sum(bytes) AS bytes, bit_or(events) AS events,
-             bool_or(tracked) AS tracked, max(told) AS told, bit_or(minutes) AS minutes
-      FROM shaken
-      LEFT JOIN made_up ON shaken.protocol = made_up.protocol AND shaken.client_isn = made_up.client_isn
-                       AND shaken.server_isn = made_up.server_isn
-      GROUP BY shaken.protocol, shaken.client_isn, shaken.server_isn,
-               CASE WHEN made_up.protocol IS NULL THEN -1 ELSE client END) AS handshake
+SELECT protocol, client, CAST(server_at % 288230376151711744 AS BIGINT) AS server, client AS at_server, first, last,
+       packets, bytes, events, true AS opened
+FROM handshake WHERE NOT doubtful
 UNION ALL
-SELECT protocol, client, min_by(server, at_service * 4611686018427387904 - syn), client, min(first), max(last), min(syn),
-       CAST(NULL AS BIGINT), sum(packets), sum(bytes), bit_or(events), true, bool_or(tracked), max(told), bit_or(minutes)
+SELECT protocol,
+       CAST(min(CAST(from_client AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT),
+       CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + server) % 288230376151711744 AS BIGINT),
+       CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT),
+       min(first), max(last), sum(packets), sum(bytes), bit_or(events), true
+FROM (SELECT closely.*, CASE WHEN made_up.protocol IS NULL THEN -1 ELSE client END AS its_client
+      FROM closely
+      LEFT JOIN made_up ON closely.protocol = made_up.protocol AND closely.client_isn = made_up.client_isn
+                       AND closely.server_isn = made_up.server_isn) AS apart
+GROUP BY protocol, client_isn, server_isn, its_client
+UNION ALL
+SELECT protocol, client, min_by(server, at_service * 4611686018427387904 - syn), client, min(first), max(last),
+       sum(packets), sum(bytes), bit_or(events), true
 FROM tried WHERE shared GROUP BY protocol, client, client_isn
 UNION ALL
-SELECT protocol, client, server, client, first, last, syn, CAST(NULL AS BIGINT), packets, bytes, events, true, tracked,
-       told, minutes
+SELECT protocol, client, server, client, first, last, packets, bytes, events, true
 FROM tried WHERE NOT shared AND NOT adopted
 UNION ALL
-SELECT protocol, client, min_by(server, at_service), client, min(first), max(last), min(syn), CAST(NULL AS BIGINT),
-       sum(packets), sum(bytes), bit_or(events), bool_or(opened), bool_or(tracked), max(told), bit_or(minutes)
+SELECT protocol, client, min_by(server, at_service), client, min(first), max(last), sum(packets), sum(bytes),
+       bit_or(events), bool_or(opened)
 FROM (SELECT served.*,
              CASE WHEN at_service = 0 OR (before IS NULL AND after IS NULL) THEN number
                   WHEN after IS NULL OR before <= after THEN number - 1
@@ -351,14 +358,16 @@ FROM (SELECT served.*,
       FROM served) AS paired
 GROUP BY protocol, client, its_number
 UNION ALL
-SELECT protocol, client, server, client, first, last, syn, CAST(NULL AS BIGINT), packets, bytes, events, opened, tracked,
-       told, minutes
+SELECT protocol, client, server, client, first, last, packets, bytes, events, opened
 FROM quiet LEFT JOIN asking ON protocol = its_protocol AND client = its_client
 WHERE its_client IS NULL;
 
 -- A client whom the cluster does not know gives way to one whom it does, whom the server saw.
 CREATE OR REPLACE TEMPORARY VIEW known AS
-SELECT conversation.protocol, server, first, last, syn, synack, packets, bytes, events, opened, tracked, told, minutes,
+SELECT conversation.protocol, server, first, last, packets, bytes, events, opened,
+       (events & 262144) <> 0 AS syn, (events & 524288) <> 0 AS synack,
+       CASE WHEN events >= 16777216 THEN 5 WHEN events >= 8388608 THEN 4 WHEN events >= 4194304 THEN 3
+            WHEN events >= 2097152 THEN 2 WHEN events >= 1048576 THEN 1 ELSE 0 END AS told,
        CASE WHEN at_server <> client AND (near.place IS NULL OR last < near.met_from)
                  AND far.label >= 0 AND last >= far.met_from AND last < far.met_until
             THEN at_server ELSE client END AS client
@@ -367,15 +376,15 @@ LEFT JOIN tenancy AS near ON near.place = client - client % 65536 AND first >= n
                          AND at_server <> client
 LEFT JOIN tenancy AS far ON far.place = at_server - at_server % 65536 AND first >= far.since AND first < far.until
                         AND at_server <> client
-WHERE told = 0 OR packets > 0;
+WHERE events < 1048576 OR packets > 0;
 
 -- What became of it, as in netpol.flows.evidence: 0 established, 1 refused, 2 unanswered, 3 midstream.
 CREATE OR REPLACE TEMPORARY VIEW judged AS
 SELECT known.*,
        CASE WHEN protocol IN (6, 132) THEN
-                CASE WHEN opened AND syn IS NOT NULL AND synack IS NOT NULL AND (events & 2) <> 0 THEN 0
-                     WHEN NOT opened OR syn IS NULL THEN 3
-                     WHEN synack IS NULL AND (events & 1026) <> 0 THEN 3
+                CASE WHEN opened AND syn AND synack AND (events & 2) <> 0 THEN 0
+                     WHEN NOT opened OR NOT syn THEN 3
+                     WHEN NOT synack AND (events & 1026) <> 0 THEN 3
                      WHEN (events & 34952) <> 0 THEN 1
                      ELSE 2 END
             WHEN protocol IN (1, 58) THEN
@@ -387,22 +396,22 @@ FROM known;
 -- Who opened it, as far as it and the cluster say so: 255 asks the rest of the data.
 CREATE OR REPLACE TEMPORARY VIEW shown AS
 SELECT judged.*,
-       CASE WHEN opened AND syn IS NOT NULL THEN 0
-            WHEN opened AND synack IS NOT NULL AND (events & 514) <> 0 THEN 1
-            WHEN judged.protocol IN (6, 17, 132) AND tracked THEN 2
+       CASE WHEN opened AND syn THEN 0
+            WHEN opened AND synack AND (events & 514) <> 0 THEN 1
+            WHEN judged.protocol IN (6, 17, 132) AND (events & 65536) <> 0 THEN 2
             WHEN judged.protocol IN (6, 17, 132) AND (server_port.tip IS NULL) <> (client_port.tip IS NULL) THEN 3
             WHEN outcome IN (0, 1) THEN 6
             WHEN judged.protocol NOT IN (6, 17, 132) THEN CASE WHEN (events & 16416) <> 0 THEN 0 ELSE 8 END
             ELSE 255 END AS direction,
        server_port.tip IS NULL AND client_port.tip IS NOT NULL AS server_first
 FROM judged
-LEFT JOIN declared AS client_port ON client_port.protocol = judged.protocol AND client_port.tip = client AND syn IS NULL
-LEFT JOIN declared AS server_port ON server_port.protocol = judged.protocol AND server_port.tip = server AND syn IS NULL;
+LEFT JOIN declared AS client_port ON client_port.protocol = judged.protocol AND client_port.tip = client AND NOT syn
+LEFT JOIN declared AS server_port ON server_port.protocol = judged.protocol AND server_port.tip = server AND NOT syn;
 
 -- Where nobody knows who is the client, the ends stand in the order of their addresses.
 CREATE OR REPLACE TEMPORARY VIEW faced AS
 SELECT protocol, CASE WHEN swap THEN server ELSE client END AS client, CASE WHEN swap THEN client ELSE server END AS server,
-       first, last, packets, bytes, events, told, minutes, outcome, direction
+       first, last, packets, bytes, events, told, outcome, direction
 FROM (SELECT shown.*,
              CASE WHEN direction = 3 THEN server_first
                   WHEN direction = 8 THEN client - client % 65536 > server - server % 65536
@@ -422,7 +431,7 @@ SELECT protocol, CASE WHEN direction = 255 THEN client ELSE client - client % 65
        CAST(sum(CASE WHEN told = outcome + 1 THEN 0 ELSE 1 END) AS BIGINT) AS connections,
        CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes,
        min(first) AS first, max(last) AS last, max(CASE WHEN (events & 1028) = 1028 THEN 1 ELSE 0 END) AS two_way,
-       bit_or(minutes) AS minutes
+       max(CASE WHEN (events & 131072) <> 0 THEN CAST(1 AS BIGINT) ELSE 0 END) AS minutes
 FROM faced
 LEFT JOIN tenancy AS source ON source.place = client - client % 65536 AND first >= source.since AND first < source.until
 LEFT JOIN tenancy AS destination ON destination.place = server - server % 65536 AND first >= destination.since
