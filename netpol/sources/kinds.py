@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from enum import Enum
 from typing import Any, Final
@@ -11,7 +10,7 @@ import msgspec
 
 from netpol.sources import verdicts, vpc
 from netpol.sources.lines import Line
-from netpol.sources.objects import objects
+from netpol.sources.objects import first_element, objects
 
 
 class Kind(Enum):
@@ -69,7 +68,7 @@ def kind_of(head: bytes) -> Kind | None:
 
 def _kind_of_line(raw: bytes) -> Kind | None:
     if raw.startswith((b"{", b"data:", b"[{", b"[ {")):
-        return _kind_of_first(raw) if raw.startswith(b"[") else _kind_of_object(raw.removeprefix(b"data:"))
+        return _kind_of_object(first_element(raw) or raw.removeprefix(b"data:"))
     try:
         line = raw[:_LONGEST_ENTRY].decode("ascii")
     except UnicodeDecodeError:
@@ -81,15 +80,6 @@ def _kind_of_line(raw: bytes) -> Kind | None:
     if verdicts.CLOUDWATCH.fullmatch(line):
         return Kind.VPC_CNI
     return Kind.CONNTRACK if _CONNTRACK.match(line) else None
-
-
-def _kind_of_first(raw: bytes) -> Kind | None:
-    """The kind of the first element of an array in one line, of which this is the beginning."""
-    try:
-        _, end = json.JSONDecoder().raw_decode(text := raw[1:].lstrip().decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return _kind_of_object(text[:end].encode())
 
 
 def _kind_of_object(raw: bytes) -> Kind | None:

@@ -1,4 +1,6 @@
-"""JSON that is not an object a line: indented, as `gcloud logging read --format json` and `jq` print it, and arrays.
+"""JSON that is not an object a line: indented, as `gcloud logging read --format json` prints it, arrays, and pages.
+
+A page of an API has its objects in `items`, as Whisker's has, and stands in one line.
 
 Printers begin and end an indented object with a line of its own bracket, and break no string: so an object is what
 stands between two such lines of one indent, further in. One that was torn ends before the first line that is not.
@@ -6,6 +8,8 @@ stands between two such lines of one indent, further in. One that was torn ends 
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,6 +22,27 @@ if TYPE_CHECKING:
 _OPENING: Final = frozenset({b"{", b"[{"})
 _CLOSING: Final = frozenset({b"}", b"},", b"}]"})
 _AROUND: Final = frozenset({b"", b"[", b"]", b"],", b","})
+
+
+_BEFORE_ITEMS: Final = 256
+_PAGE: Final = re.compile(rb'\{[^\[]{0,200}"items":\s*\[')
+"""Whatever a page tells of itself stands before its items."""
+
+
+class _Page(msgspec.Struct):
+    items: list[msgspec.Raw]
+
+
+def first_element(text: bytes) -> bytes | None:
+    """The first object of an array or page in one line, of which this is the beginning; None where there is none."""
+    page = _PAGE.match(text)
+    begin = page.end() if page else int(text.startswith(b"["))
+    try:
+        rest = text[begin:].lstrip().decode("utf-8", "replace")
+        _, end = json.JSONDecoder().raw_decode(rest)
+    except (ValueError, RecursionError):
+        return None
+    return rest[:end].encode() if begin else None
 
 
 class _Indented:
@@ -49,7 +74,7 @@ def objects(lines: Iterable[Line]) -> Iterator[Line]:
     part: _Indented | None = None
     for line in lines:
         if part is None and line.text is not None and line.text[:1] == b"{" and line.text[-1:] == b"}":
-            yield line
+            yield from _elements(line.number, line.text)
             continue
         bare = None if line.text is None else line.text.strip()
         indent = 0 if line.text is None else len(line.text) - len(line.text.lstrip())
@@ -72,13 +97,15 @@ def objects(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def _elements(number: int, text: bytes) -> Iterator[Line]:
-    """The elements of an array in one line, or the line, without the comma behind it in an array."""
+    """The elements of an array or page in one line, or the line, without the comma behind it in an array."""
     elements: list[msgspec.Raw] = []
-    if text.startswith(b"["):
-        try:
+    try:
+        if text.startswith(b"["):
             elements = msgspec.json.decode(text, type=list[msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            elements = []
+        elif b'"items":' in text[:_BEFORE_ITEMS] and _PAGE.match(text):
+            elements = msgspec.json.decode(text, type=_Page).items
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        elements = []
     for element in elements:
         yield Line(number, bytes(element))
     if not elements:

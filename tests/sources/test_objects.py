@@ -48,6 +48,19 @@ def test_every_log_of_json_is_read_so(kind: Kind, indent: int | None) -> None:
     assert tally.records == len(records)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind.is_json])
+def test_a_page_of_an_api_is_its_items(kind: Kind) -> None:
+    records = [json.loads(line) for line in SOUND[kind].splitlines()]
+    page = json.dumps({"meta": {"totalPages": 1, "totalResults": 3}, "items": records}, separators=(",", ":")).encode()
+    for text in (page, page + b"\n" + page):
+        assert kind_of(text) is kind
+        assert flows_of(text)[1].records == text.count(b'"meta"') * len(records)
+    # Of a page that is longer than what is looked at, too, the kind is known, and that it is too long is said.
+    long = json.dumps({"items": records * 4000}).encode()
+    assert kind_of(long[: 1 << 16]) is kind
+    assert flows_of(long, kind=kind)[1].damaged == {"longer than 1 MiB": 1}
+
+
 def test_a_torn_object_ends_where_the_next_begins_and_has_its_own_line() -> None:
     lines = json.dumps([json.loads(SOUND[Kind.GKE].splitlines()[0])] * 3, indent=2).split("\n")
     for gone in range(2, len(lines) // 3):
