@@ -70,17 +70,24 @@ def merge(
     Of packets, windows of a minute are made, as an agent would have: the same file is added once, however often it is
     named.
     """
+    from pathlib import Path
+
     from netpol.capture.packets import Tally
     from netpol.cli.hub_captures import local
     from netpol.cli.observe import MALFORMED, places_of, warn_of_losses
     from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.merging import merged
+    from netpol.errors import InputError
 
+    sources = places_of(local(captures))
+    for source in sources:  # before a dataset is made of what may be named in the wrong place
+        if isinstance(source, Path) and not source.exists():
+            raise InputError("cannot be read: there is no such file or folder", where=(str(source),))
     target = Dataset.create(place_of(where))
     tally = Tally()
     added = 0
-    for count in merged(target, places_of(local(captures)), tally, version=_version(), at_once=_AT_ONCE):
+    for count in merged(target, sources, tally, version=_version(), at_once=_AT_ONCE):
         added += count
     warn_of_losses(tally)
     sys.stderr.write(f"{added:,} windows and files added, {tally.packets:,} packets read\n")

@@ -61,6 +61,19 @@ def test_merging_again_adds_nothing(netpol: Netpol, folder: Path, shop: Path, tm
     assert flows[0] == flows[1]
 
 
+def test_no_dataset_is_made_of_what_was_named_in_the_wrong_place(netpol: Netpol, shop: Path, tmp_path: Path) -> None:
+    answer = netpol("dataset", "merge", shop, tmp_path / "d")
+    assert (answer.code, "no such file" in answer.err) == (2, True)
+    assert not (shop / MARK).exists()
+
+
+def test_the_engine_of_datasets_reads_nothing_else(netpol: Netpol, folder: Path, shop: Path) -> None:
+    answer = netpol("flows", folder, shop / NODES[0], "--engine", "local[2]")
+    assert (answer.code, "datasets only" in answer.err) == (2, True)
+    answer = netpol("flows", folder, "--engine", "abacus")
+    assert (answer.code, "--engine abacus is not known" in answer.err) == (2, True)
+
+
 def test_inspect_tells_what_is_there(netpol: Netpol, folder: Path) -> None:
     said = json.loads(netpol("dataset", "inspect", folder, "-o", "json").out)
     assert (said["format"], said["version"]) == ("netpol-dataset", 1)

@@ -20,6 +20,7 @@ from tests.dataset.recordings import HOUR, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, dataset_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from netpol.dataset.folder import Dataset
@@ -32,9 +33,16 @@ if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
 MASTER = "local[2]"
 
 
-@pytest.fixture(autouse=True)
-def _on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+@pytest.fixture(scope="module", autouse=True)
+def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """On loopback, and without compiling what is run on a few rows once."""
+    folder = tmp_path_factory.mktemp("spark")
+    settings = ("spark.sql.codegen.wholeStage false", "spark.sql.codegen.factoryMode NO_CODEGEN")
+    (folder / "spark-defaults.conf").write_text("\n".join(settings), encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("SPARK_CONF_DIR", str(folder))
+        yield
 
 
 def test_the_sample_shop_with_its_cluster(shop: Dataset) -> None:
