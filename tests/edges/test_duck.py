@@ -15,7 +15,10 @@ from netpol.cluster.manifests import load
 from netpol.cluster.timeline import Timeline
 from netpol.dataset.captures import Span
 from netpol.edges.duck import Duck
+from netpol.edges.run import aggregate
+from netpol.edges.tables import ALL_ADDRESSES
 from netpol.errors import InputError
+from netpol.model.inventory import Pod
 from tests.dataset.recordings import HOUR, MINUTE, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, assembled, dataset_of
 from tests.flows.reference import SECOND, Packet
@@ -23,6 +26,7 @@ from tests.flows.test_properties import packets_of
 from tests.flows.test_rolling import talks
 
 if TYPE_CHECKING:
+    from netpol.cluster.timeline import Tenancy
     from netpol.dataset.folder import Dataset
 
 
@@ -105,3 +109,34 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:-9])
     with pytest.raises(InputError, match="cannot be added up"):
         added_up([dataset], Duck())
+
+
+def test_ends_may_be_workloads(shop: Dataset) -> None:
+    """What an end is called is data: here all pods of a workload are one end, and stand for all their addresses."""
+    timeline = Timeline.of(load([CLUSTER]))
+    workloads = sorted({pod.workload for pod in timeline.inventory.pods}, key=str)
+
+    def label(tenancy: Tenancy, index: int) -> int:
+        return ALL_ADDRESSES + workloads.index(tenancy.owner.workload) if isinstance(tenancy.owner, Pod) else index
+
+    answer, _, _ = aggregate([shop], Span(), timeline, Duck(), label)
+    found = {
+        tuple(int(answer[name][row]) for name in ("source", "destination", "protocol", "port", "outcome")): tuple(
+            int(answer[name][row]) for name in ("packets", "bytes", "first", "last")
+        )
+        for row in range(len(answer["client"]))
+        if answer["source"][row] >= ALL_ADDRESSES and answer["destination"][row] >= ALL_ADDRESSES
+    }
+    expected: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for flow in assembled([shop], timeline):
+        ends = [
+            label(timeline.tenancies_list[tenancy], tenancy) if tenancy >= 0 else tenancy
+            for tenancy in (flow.client_tenancy, flow.server_tenancy)
+        ]
+        if min(ends) >= ALL_ADDRESSES:
+            key = (*ends, flow.protocol, -1 if flow.port is None else flow.port, int(flow.outcome))
+            one = (flow.packets, flow.bytes, flow.first_seen, flow.last_seen)
+            two = expected.get(key, (0, 0, one[2], one[3]))
+            expected[key] = (one[0] + two[0], one[1] + two[1], min(one[2], two[2]), max(one[3], two[3]))
+    assert len(found) > 10
+    assert found == expected
