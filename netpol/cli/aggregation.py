@@ -67,6 +67,7 @@ def flows_of(
         InputError: Spark was asked for, and cannot do it.
         UsageError: Spark was asked for, and there is something else than datasets; or the engine is not known.
     """
+    from netpol.cli.progress import at_work
     from netpol.dataset.account import Account
     from netpol.edges.run import flow_table
 
@@ -78,7 +79,8 @@ def flows_of(
                 raise UsageError("--engine spark reads datasets only", remedy=remedy)
             return None
         try:
-            table = flow_table(datasets, span, timeline, _engine(engine, spark=spark))
+            with at_work("adding records up with Spark" if spark else "adding records up"):
+                table = flow_table(datasets, span, timeline, _engine(engine, spark=spark))
         except InputError:
             if spark:
                 raise

@@ -55,6 +55,21 @@ def packet_progress(counter: Counter) -> Iterator[Callable[[Iterable[Item]], Ite
         yield through
 
 
+@contextmanager
+def at_work(what: str) -> Iterator[None]:
+    """Tells on the terminal that something goes on of which nobody knows how far it has come, and for how long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
+
+
 def how_far(counter: Counter, elapsed: float) -> str:
     """What was read by now, how fast, and how long the rest will take at this speed.
 
