@@ -483,7 +483,11 @@ JOIN address AS of_client ON of_client.text = flows.client
 JOIN address AS of_server ON of_server.text = flows.server
 JOIN word AS of_protocol ON of_protocol.kind = 'protocol' AND of_protocol.text = flows.protocol
 JOIN word AS of_outcome ON of_outcome.kind = 'outcome' AND of_outcome.text = flows.outcome
-JOIN word AS of_direction ON of_direction.kind = 'direction' AND of_direction.text = flows.direction;
+JOIN word AS of_direction ON of_direction.kind = 'direction' AND of_direction.text = flows.direction
+WHERE connections BETWEEN 0 AND 9007199254740992 AND packets BETWEEN 0 AND 9007199254740992
+  AND bytes BETWEEN 0 AND 9007199254740992 AND last_seen >= first_seen
+  AND (of_client.id < 1099511627776) = (of_server.id < 1099511627776)
+  AND (port IS NULL) = (of_protocol.number NOT IN (6, 17, 132) OR of_direction.number = 8);
 
 CREATE OR REPLACE TEMPORARY VIEW decided AS
 SELECT protocol, client, server, outcome, direction, source, destination, connections, packets, bytes, first, last,

@@ -27,6 +27,17 @@ SIX: Final = """SELECT DISTINCT CAST(high AS STRING) AS high, CAST(low AS STRING
 TEXTS: Final = "SELECT DISTINCT text FROM (SELECT client AS text FROM flows UNION ALL SELECT server FROM flows) AS ends"
 """The addresses of hours that are added up."""
 
+_KEPT_PROMISES: Final = """coalesce(family IN (4, 6) AND side <= 2
+    AND (side <> 2) = (syn IS NOT NULL OR synack IS NOT NULL) AND first >= 0 AND last >= first
+    AND packets >= 0 AND packets <= 1099511627776 AND bytes >= 0 AND bytes <= 1125899906842624
+    AND (family = 6 OR (low_high = 0 AND high_high = 0 AND low < 4294967296 AND high < 4294967296))
+    AND (low_high < high_high OR (low_high = high_high AND (low < high OR (low = high AND low_port <= high_port)))),
+    false)"""
+BROKEN: Final = f"""SELECT count(*) AS count FROM (
+    SELECT 1 AS one FROM connections WHERE NOT {_KEPT_PROMISES}
+    UNION ALL SELECT 1 FROM carried WHERE NOT {_KEPT_PROMISES}) AS broken"""  # noqa: S608 - constants
+"""How many records break what `netpol.dataset.promises` asks of them: whoever wrote them, it was not netpol."""
+
 FLOWS_READ: Final = "SELECT count(*) AS count FROM flows"
 FLOWS_USED: Final = "SELECT count(*) AS count FROM rolled"
 """Both tell how many rows of added up hours cannot be used."""

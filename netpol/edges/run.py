@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from netpol.edges.engine import FLOWS_READ, FLOWS_USED, SIX, TEXTS
+from netpol.edges.engine import BROKEN, FLOWS_READ, FLOWS_USED, SIX, TEXTS
 from netpol.edges.parts import parts_of
 from netpol.edges.rows import table_of
 from netpol.edges.statements import statements
@@ -66,6 +66,8 @@ def aggregate(
                 raise InputError("a file of the dataset cannot be read", where=(dataset.place.where(),))
         added_up = any(parts.flows for _, parts in found)
         engine.open(found, (span.since, span.until))
+        if int(engine.ask(BROKEN)["count"][0]):
+            raise InputError("records that netpol did not write", where=tuple(one.place.where() for one in datasets))
         six = engine.ask(SIX)
         texts = engine.ask(TEXTS)["text"] if added_up else []
         numbers = Numbers(zip(map(int, six["high"]), map(int, six["low"]), strict=True), filter(None, texts))

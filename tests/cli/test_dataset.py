@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netpol.dataset.folder import Dataset
-from netpol.dataset.layout import MARK
+from netpol.dataset.layout import CONNECTIONS, MARK
 from tests.dataset.recordings import HOUR, START, connection, windows_of
+from tests.dataset.test_hostile import WINDOWS, changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,3 +141,13 @@ def test_what_cannot_be_done_is_told(netpol: Netpol, words: tuple[str, ...], say
     answer = netpol("dataset", *words)
     assert answer.code == 2
     assert says in answer.err
+
+
+def test_records_that_netpol_did_not_write_are_told_by_name(netpol: Netpol, tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path / "d")
+    dataset.append(WINDOWS)
+    file = changed(tmp_path / "d", CONNECTIONS, "* REPLACE (9::UTINYINT AS side)")
+    answer = netpol("flows", tmp_path / "d", "-o", "json")
+    assert answer.code == 2
+    assert str(file) in answer.err
+    assert answer.out == ""
