@@ -483,20 +483,16 @@ JOIN address AS of_client ON of_client.text = flows.client
 JOIN address AS of_server ON of_server.text = flows.server
 JOIN word AS of_protocol ON of_protocol.kind = 'protocol' AND of_protocol.text = flows.protocol
 JOIN word AS of_outcome ON of_outcome.kind = 'outcome' AND of_outcome.text = flows.outcome
-JOIN word AS of_direction ON of_direction.kind = 'direction' AND of_direction.text = flows.direction
-WHERE connections BETWEEN 0 AND 9007199254740992 AND packets BETWEEN 0 AND 9007199254740992
-  AND bytes BETWEEN 0 AND 9007199254740992 AND last_seen >= first_seen
-  AND (of_client.id < 1099511627776) = (of_server.id < 1099511627776)
-  AND (port IS NULL) = (of_protocol.number NOT IN (6, 17, 132) OR of_direction.number = 8);
+JOIN word AS of_direction ON of_direction.kind = 'direction' AND of_direction.text = flows.direction;
 
 CREATE OR REPLACE TEMPORARY VIEW decided AS
 SELECT protocol, client, server, outcome, direction, source, destination, connections, packets, bytes, first, last,
-       two_way, minutes
+       two_way, minutes, 0 AS used
 FROM summed WHERE direction <> 255
 UNION ALL
 SELECT protocol, CASE WHEN swap THEN server ELSE client END, CASE WHEN swap THEN client ELSE server END, outcome,
        its_direction, CASE WHEN swap THEN destination ELSE source END, CASE WHEN swap THEN source ELSE destination END,
-       connections, packets, bytes, first, last, two_way, minutes
+       connections, packets, bytes, first, last, two_way, minutes, 0
 FROM (SELECT weighed.*,
              CASE WHEN client_confirmed <> server_confirmed THEN 4 WHEN client_met <> server_met THEN 5
                   WHEN client_low <> server_low THEN 7 ELSE 8 END AS its_direction,
@@ -511,19 +507,19 @@ SELECT protocol, client, server, outcome, direction,
             ELSE coalesce(source.label, -1) END,
        CASE WHEN last < destination.met_from THEN -1 WHEN last >= destination.met_until THEN -2
             ELSE coalesce(destination.label, -1) END,
-       connections, packets, bytes, first, last, two_way, minutes
+       connections, packets, bytes, first, last, two_way, minutes, 1
 FROM rolled
 LEFT JOIN tenancy AS source ON source.place = client AND first >= source.since AND first < source.until
 LEFT JOIN tenancy AS destination ON destination.place = server - server % 65536 AND first >= destination.since
                                 AND first < destination.until;
 
--- A label from 2^32 on stands for all addresses that have it.
+-- A label from 2^32 on stands for all addresses that have it. `used` rows of added up hours are in each.
 SELECT CASE WHEN source >= 4294967296 THEN -1 ELSE client - client % 65536 END AS client,
        CASE WHEN destination >= 4294967296 THEN -1 ELSE server - server % 65536 END AS server, protocol,
        CASE WHEN protocol IN (6, 17, 132) AND direction <> 8 THEN CAST(server % 65536 AS INT) ELSE -1 END AS port,
        outcome, source, destination,
        CAST(sum(connections) AS BIGINT) AS connections, CAST(sum(packets) AS BIGINT) AS packets,
        CAST(sum(bytes) AS BIGINT) AS bytes, min(first) AS first, max(last) AS last, min(direction) AS direction,
-       max(two_way) AS two_way, bit_or(minutes) AS minutes
+       max(two_way) AS two_way, bit_or(minutes) AS minutes, CAST(sum(used) AS BIGINT) AS used
 FROM decided
 GROUP BY 1, 2, 3, 4, 5, 6, 7

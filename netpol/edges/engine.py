@@ -33,14 +33,18 @@ _KEPT_PROMISES: Final = """coalesce(family IN (4, 6) AND side <= 2
     AND (family = 6 OR (low_high = 0 AND high_high = 0 AND low < 4294967296 AND high < 4294967296))
     AND (low_high < high_high OR (low_high = high_high AND (low < high OR (low = high AND low_port <= high_port)))),
     false)"""
+_FLOW: Final = """coalesce(connections BETWEEN 0 AND 9007199254740992 AND packets BETWEEN 0 AND 9007199254740992
+    AND bytes BETWEEN 0 AND 9007199254740992 AND last_seen >= first_seen
+    AND (client LIKE '%:%') = (server LIKE '%:%')
+    AND (port IS NULL) = (protocol NOT IN ('TCP', 'UDP', 'SCTP') OR direction = 'unknown'), false)"""
 BROKEN: Final = f"""SELECT count(*) AS count FROM (
     SELECT 1 AS one FROM connections WHERE NOT {_KEPT_PROMISES}
-    UNION ALL SELECT 1 FROM carried WHERE NOT {_KEPT_PROMISES}) AS broken"""  # noqa: S608 - constants
-"""How many records break what `netpol.dataset.promises` asks of them: whoever wrote them, it was not netpol."""
+    UNION ALL SELECT 1 FROM carried WHERE NOT {_KEPT_PROMISES}
+    UNION ALL SELECT 1 FROM flows WHERE NOT {_FLOW}) AS broken"""  # noqa: S608 - constants
+"""How many records and flows break what is asked of them where they are read: netpol did not write them."""
 
 FLOWS_READ: Final = "SELECT count(*) AS count FROM flows"
-FLOWS_USED: Final = "SELECT count(*) AS count FROM rolled"
-"""Both tell how many rows of added up hours cannot be used."""
+"""How many rows of added up hours there are: the answer tells how many of them it used."""
 
 
 class Engine(Protocol):

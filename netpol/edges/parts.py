@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netpol.dataset.captures import Span
     from netpol.dataset.folder import Dataset
     from netpol.dataset.index import Hour
+    from netpol.dataset.plan import State
     from netpol.dataset.window_rows import WindowRow
 
 Name = tuple[str, int, str]
@@ -61,37 +62,51 @@ def parts_of(dataset: Dataset, span: Span, before: Sequence[Dataset] = ()) -> Pa
     def wanted(row: WindowRow) -> bool:
         return _within(row, span) and not any(one.holds(row) for one in before)
 
-    parts = Parts()
-    found = list(states_of(dataset.each_hour(span.since, span.until)))
-    begin = recorded_from([state for state, _ in found])
-    rolled: Hour | None = None
-    carried: Hour | None = None
-    for state, hour in found:
-        parts.damaged |= bool(hour.broken)
-        if begin is not None and state.hour >= begin:
-            carried, rolled = carried or rolled, None
-            _take(parts, hour, wanted)
+    # Of months, the rows about windows would fill the memory: of each hour only what is to be read of it is kept.
+    hours = [_Read.of(state, hour, wanted) for state, hour in states_of(dataset.each_hour(span.since, span.until))]
+    begin = recorded_from([each.state for each in hours])
+    parts = Parts(damaged=any(each.damaged for each in hours))
+    left: _Read | None = None
+    for each in hours:
+        if begin is not None and each.state.hour >= begin:
+            parts.whole += each.whole
+            parts.some += each.some
             continue
-        parts.flows += [(FLOWS, hour.hour, file.name) for file in hour.rollups]
-        rolled = hour
-        if state.late:
-            _take(parts, hour, lambda row, hour=hour: not hour.is_covered(row) and wanted(row))  # type: ignore[misc]
-    left = carried or rolled
+        parts.flows += [(FLOWS, each.state.hour, name) for name in each.rollups]
+        parts.some += each.late
+        left = each
     if left is not None:
-        parts.carried = [(CARRY, left.hour, file.name) for file in left.rollups]
-        parts.untold = carried is None
+        parts.carried = [(CARRY, left.state.hour, name) for name in left.rollups]
+        parts.untold = begin is None
     return parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What there is to be read of one hour, in whichever way."""
+
+    state: State
+    damaged: bool
+    rollups: list[str]
+    whole: list[Name]
+    some: list[tuple[Name, list[str]]]
+    late: list[tuple[Name, list[str]]]
+
+    @classmethod
+    def of(cls, state: State, hour: Hour, wanted: Callable[[WindowRow], bool]) -> _Read:
+        whole, some, late = [], [], []
+        for file in hour.raw:
+            name = (CONNECTIONS, hour.hour, file.name)
+            chosen = [row for row in file.rows if wanted(row)]
+            if len(chosen) == len(file.rows) and not file.ignored:
+                whole.append(name)
+            elif chosen:
+                some.append((name, [row.identity for row in chosen]))
+            if state.late and (left := [row.identity for row in chosen if not hour.is_covered(row)]):
+                late.append((name, left))
+        rollups = [file.name for file in hour.rollups]
+        return cls(state=state, damaged=bool(hour.broken), rollups=rollups, whole=whole, some=some, late=late)
 
 
 def _within(row: WindowRow, span: Span) -> bool:
     return (span.since is None or row.begin >= span.since) and (span.until is None or row.begin < span.until)
-
-
-def _take(parts: Parts, hour: Hour, wanted: Callable[[WindowRow], bool]) -> None:
-    for file in hour.raw:
-        chosen = [row.identity for row in file.rows if wanted(row)]
-        name = (CONNECTIONS, hour.hour, file.name)
-        if len(chosen) == len(file.rows) and not file.ignored:
-            parts.whole.append(name)
-        elif chosen:
-            parts.some.append((name, chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from netpol.edges.engine import BROKEN, FLOWS_READ, FLOWS_USED, SIX, TEXTS
+from netpol.edges.engine import BROKEN, FLOWS_READ, SIX, TEXTS
 from netpol.edges.parts import parts_of
 from netpol.edges.rows import table_of
 from netpol.edges.statements import statements
@@ -75,7 +75,6 @@ def aggregate(
         *views, question = statements()
         for each in views:
             engine.make(each)
-        unused = 0
-        if added_up:
-            unused = int(engine.ask(FLOWS_READ)["count"][0]) - int(engine.ask(FLOWS_USED)["count"][0])
-        return engine.answer(question.sql), numbers, unused
+        answer = engine.answer(question.sql)
+        read = int(engine.ask(FLOWS_READ)["count"][0]) if added_up else 0
+        return answer, numbers, read - int(answer["used"].sum())

@@ -44,24 +44,40 @@ def test_records_that_break_their_promises(tmp_path: Path, change: str) -> None:
         flow_table([Dataset.open(tmp_path)], Span(), None, Duck())
 
 
+def rolled(folder: Path, change: str) -> Dataset:
+    """A dataset of one added up hour, of which something was changed."""
+    dataset = Dataset.create(folder)
+    dataset.append(WINDOWS)
+    dataset.roll_up(START // HOUR)
+    changed(folder, layout.FLOWS, change)
+    return Dataset.open(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "* REPLACE ('fd00::1' AS server)",
+        "* REPLACE (NULL::USMALLINT AS port)",
+        "* REPLACE (-1::BIGINT AS packets)",
+        "* REPLACE (9223372036854775807 AS bytes)",
+        "* REPLACE (make_timestamp(0) AS last_seen)",
+        "* REPLACE ('much' AS bytes)",
+    ],
+)
+def test_flows_that_break_their_promises(tmp_path: Path, change: str) -> None:
+    with pytest.raises(InputError):
+        flow_table([rolled(tmp_path, change)], Span(), None, Duck())
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "* REPLACE ('nobody' AS client)",
-        "* REPLACE ('fd00::1' AS server)",
-        "* REPLACE ('TCP/IP' AS protocol)",
-        "* REPLACE (NULL::USMALLINT AS port)",
-        "* REPLACE (-1::BIGINT AS packets)",
-        "* REPLACE (9223372036854775807 AS bytes)",
         "* REPLACE ('perhaps' AS outcome)",
-        "* REPLACE (make_timestamp(0) AS last_seen)",
+        "* REPLACE ('god' AS direction)",
     ],
 )
-def test_rows_of_flows_that_are_none_are_counted(tmp_path: Path, change: str) -> None:
-    dataset = Dataset.create(tmp_path)
-    dataset.append(WINDOWS)
-    dataset.roll_up(START // HOUR)
-    changed(tmp_path, layout.FLOWS, change)
-    table = flow_table([Dataset.open(tmp_path)], Span(), None, Duck())
+def test_flows_with_words_that_are_none_are_counted(tmp_path: Path, change: str) -> None:
+    table = flow_table([rolled(tmp_path, change)], Span(), None, Duck())
     assert len(table) == 0
     assert table.notes == {NO_FLOWS: 1}
