@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -67,8 +66,11 @@ def flows_of(
         InputError: Spark was asked for, and cannot do it.
         UsageError: Spark was asked for, and there is something else than datasets; or the engine is not known.
     """
+    from netpol.cli.observe import note
     from netpol.cli.progress import at_work
     from netpol.dataset.account import Account
+    from netpol.dataset.folder import held_by
+    from netpol.dataset.layout import NewerError
     from netpol.edges.run import flow_table
 
     spark = is_spark(engine)
@@ -81,20 +83,18 @@ def flows_of(
         try:
             with at_work("adding records up with Spark" if spark else "adding records up"):
                 table = flow_table(datasets, span, timeline, _engine(engine, spark=spark))
-        except InputError:
+        except NewerError:
+            raise
+        except InputError as error:
             if spark:
                 raise
-            return None  # whoever reads record by record says which file it is, and uses the others
+            # Whoever reads record by record says which file it is, and uses the others.
+            note(f"{error}: read record by record instead")
+            return None
         account = Account(tally)
         for place, dataset in enumerate(datasets):
-            before = datasets[:place]
-            dataset.survey(
-                span.since,
-                span.until,
-                account=account,
-                names=names,
-                without=lambda row, before=before: any(one.holds(row) for one in before),  # type: ignore[misc]
-            )
+            without = held_by(datasets[:place])
+            dataset.survey(span.since, span.until, account=account, names=names, without=without)
         account.finish()
     return table
 
@@ -115,16 +115,19 @@ def _datasets(paths: Sequence[Path | Literal["-"] | Place]) -> Iterator[list[Dat
     from netpol.dataset.captures import kinds_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.layout import MARK
+    from netpol.dataset.spill import Spill
 
-    with tempfile.TemporaryDirectory(prefix="netpol-windows-") as folder:
-        # Pipes can be looked at once only: nothing but folders is.
-        if not all(path != "-" and Path(path, MARK).is_file() for path in paths if isinstance(path, Path | str)):
-            yield []
-            return
-        kinds = kinds_of(paths)
-        datasets = [Dataset.open(where) for where in kinds.datasets]
+    # Pipes can be looked at once only: nothing but folders is.
+    if not all(path != "-" and Path(path, MARK).is_file() for path in paths if isinstance(path, Path | str)):
+        yield []
+        return
+    kinds = kinds_of(paths)
+    datasets = [Dataset.open(where) for where in kinds.datasets]
+    with ExitStack() as stack:
         if kinds.windows:
-            waiting = Dataset.create(Path(folder, "dataset"))
+            spill = Spill.make()
+            stack.callback(spill.close)
+            waiting = Dataset.create(spill.path / "dataset")
             try:
                 _fill(waiting, kinds.windows)
             except InputError:  # it is damaged, or a hub has moved it into its tables meanwhile

@@ -14,10 +14,10 @@ import numpy as np
 from netpol.capture.packets import NAMED_PLACES, PacketBatch, Unreachables, chosen_packets
 from netpol.capture.read import read_inputs
 from netpol.capture.sources import find_inputs, is_capture
-from netpol.dataset.account import Account
+from netpol.dataset.account import NO_FLOWS, Account
 from netpol.dataset.engine import Engine, GoneError
 from netpol.dataset.flow_rows import read_flows
-from netpol.dataset.folder import Dataset
+from netpol.dataset.folder import Dataset, held_by
 from netpol.dataset.layout import MARK, NewerError, read_mark
 from netpol.dataset.place import Folder
 from netpol.dataset.window_codec import MAGIC, MOST_BYTES, read_window
@@ -45,7 +45,6 @@ _HEAD: Final = 16
 INBOX: Final = "inbox"
 """Folder in a dataset in which a hub keeps windows that it has taken, until they are in the tables."""
 _COPIED_AT_ONCE: Final = 1 << 20
-NO_FLOWS: Final = "rows of flows that cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,10 @@ class Span:
 
     since: int | None = None
     until: int | None = None
+
+    def has(self, time: int) -> bool:
+        """Whether a time belongs to it."""
+        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
 
 
 @dataclass(slots=True)
@@ -107,7 +110,6 @@ def read_captures(
     account = Account(tally)
     datasets = [Dataset.open(root) for root in kinds.datasets]
     for at, dataset in enumerate(datasets):
-        before = datasets[:at]
         streams.append(
             dataset.read(
                 span.since,
@@ -115,7 +117,7 @@ def read_captures(
                 tally=tally,
                 account=account,
                 names=names,
-                without=lambda row, before=before: any(each.holds(row) for each in before),  # type: ignore[misc]
+                without=held_by(datasets[:at]),
             )
         )
     if kinds.windows:
@@ -239,10 +241,10 @@ def _windows(
 ) -> Iterator[Item]:
     """Window files in the order of time: each is read twice, so that one is in memory at a time."""
     account.begin()
+    elsewhere = held_by(datasets)
     found: dict[str, tuple[WindowRow, Input]] = {}
     for row, each in _heads(inputs, account):
-        wanted = (span.since is None or row.begin >= span.since) and (span.until is None or row.begin < span.until)
-        if wanted and not any(dataset.holds(row) for dataset in datasets):
+        if span.has(row.begin) and not elsewhere(row):
             found.setdefault(row.identity, (row, each))
     for row, each in sorted(found.values(), key=lambda one: (one[0].begin, one[0].observer, one[0].run, one[0].number)):
         try:

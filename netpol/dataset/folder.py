@@ -23,7 +23,7 @@ from netpol.dataset.writing import Writing
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from netpol.capture.packets import Tally
     from netpol.dataset.index import Hour
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from netpol.flows.rows import Rows
     from netpol.flows.table import FlowTable
     from netpol.names.part import NameTaker
+
+
+def held_by(datasets: Sequence[Dataset]) -> Callable[[WindowRow], bool]:
+    """Says of a window whether one of some datasets has it: of several that have it, one is read."""
+    return lambda row: any(dataset.holds(row) for dataset in datasets)
 
 
 class Dataset:

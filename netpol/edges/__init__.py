@@ -19,6 +19,6 @@ six (high, low, id, multicast), address (text, id), word (kind, text, number)   
 
 Where it differs from `netpol.flows.assemble`, which follows connections one after the other: it looks at everything at
 once, so no connection is closed early for want of room; of a connection that ended and whose 5-tuple went on without a
-SYN, the second and later silences look no further back than the last; views of handshakes with made up sequence numbers
-are told apart by their clients' ends only; and an unreachable about packets that nobody captured is not counted.
+SYN, the second and later silences look no further back than the last; and views of handshakes with made up sequence
+numbers are told apart by their clients' ends only.
 """

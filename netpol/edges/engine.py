@@ -43,6 +43,14 @@ BROKEN: Final = f"""SELECT count(*) AS count FROM (
     UNION ALL SELECT 1 FROM flows WHERE NOT {_FLOW}) AS broken"""  # noqa: S608 - constants
 """How many records and flows break what is asked of them where they are read: netpol did not write them."""
 
+QUOTES: Final = """SELECT count(*) AS count
+    FROM piece
+    LEFT JOIN (SELECT protocol AS its_protocol, low_end AS its_low, high_end AS its_high, min(first) AS begun
+               FROM followed GROUP BY protocol, low_end, high_end) AS quotable
+      ON protocol = its_protocol AND low_end = its_low AND high_end = its_high
+    WHERE NOT genuine AND (begun IS NULL OR begun > first)"""
+"""How many unreachables are about packets that nobody recorded before them."""
+
 FLOWS_READ: Final = "SELECT count(*) AS count FROM flows"
 """How many rows of added up hours there are: the answer tells how many of them it used."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from netpol.dataset.folder import held_by
 from netpol.dataset.layout import CARRY, CONNECTIONS, FLOWS
 from netpol.dataset.plan import recorded_from, states_of
 
@@ -41,11 +42,6 @@ class Parts:
     untold: bool = False
     damaged: bool = False
 
-    @property
-    def names(self) -> list[Name]:
-        """Every file once."""
-        return [*self.whole, *(name for name, _ in self.some), *self.flows, *self.carried]
-
 
 def parts_of(dataset: Dataset, span: Span, before: Sequence[Dataset] = ()) -> Parts:
     """What `netpol.dataset.reader` reads, by the same rules.
@@ -58,9 +54,10 @@ def parts_of(dataset: Dataset, span: Span, before: Sequence[Dataset] = ()) -> Pa
     Raises:
         InputError: A newer version of netpol wrote a file.
     """
+    elsewhere = held_by(before)
 
     def wanted(row: WindowRow) -> bool:
-        return _within(row, span) and not any(one.holds(row) for one in before)
+        return span.has(row.begin) and not elsewhere(row)
 
     # Of months, the rows about windows would fill the memory: of each hour only what is to be read of it is kept.
     hours = [_Read.of(state, hour, wanted) for state, hour in states_of(dataset.each_hour(span.since, span.until))]
@@ -106,7 +103,3 @@ class _Read:
                 late.append((name, left))
         rollups = [file.name for file in hour.rollups]
         return cls(state=state, damaged=bool(hour.broken), rollups=rollups, whole=whole, some=some, late=late)
-
-
-def _within(row: WindowRow, span: Span) -> bool:
-    return (span.since is None or row.begin >= span.since) and (span.until is None or row.begin < span.until)

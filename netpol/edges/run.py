@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from netpol.edges.engine import BROKEN, FLOWS_READ, SIX, TEXTS
+from netpol.dataset.account import NO_FLOWS
+from netpol.edges.engine import BROKEN, FLOWS_READ, QUOTES, SIX, TEXTS
 from netpol.edges.parts import parts_of
 from netpol.edges.rows import table_of
 from netpol.edges.statements import statements
 from netpol.edges.tables import Numbers, tables_of
 from netpol.errors import InputError
+from netpol.flows.assemble import QUOTES_OF_NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from netpol.dataset.folder import Dataset
     from netpol.edges.engine import Columns, Engine
     from netpol.flows.table import FlowTable
-
-NO_FLOWS: Final = "rows of flows that cannot be used"
 
 
 def flow_table(datasets: Sequence[Dataset], span: Span, timeline: Timeline | None, engine: Engine) -> FlowTable:
@@ -36,8 +36,7 @@ def flow_table(datasets: Sequence[Dataset], span: Span, timeline: Timeline | Non
     Raises:
         InputError: A file cannot be read or is damaged, or the engine cannot be asked.
     """
-    answer, numbers, unused = aggregate(datasets, span, timeline, engine)
-    return table_of(answer, numbers, {NO_FLOWS: unused} if unused else {})
+    return table_of(*aggregate(datasets, span, timeline, engine))
 
 
 def aggregate(
@@ -46,8 +45,8 @@ def aggregate(
     timeline: Timeline | None,
     engine: Engine,
     label: Callable[[Tenancy, int], int] | None = None,
-) -> tuple[Columns, Numbers, int]:
-    """The answer of the text itself, the numbers in it, and how many rows of added up hours could not be used.
+) -> tuple[Columns, Numbers, dict[str, int]]:
+    """The answer of the text itself, the numbers in it, and what could not be used, in words, with how often.
 
     Args:
         datasets: Where the records are.
@@ -66,7 +65,7 @@ def aggregate(
                 raise InputError("a file of the dataset cannot be read", where=(dataset.place.where(),))
         added_up = any(parts.flows for _, parts in found)
         engine.open(found, (span.since, span.until))
-        if int(engine.ask(BROKEN)["count"][0]):
+        if _count(engine, BROKEN):
             raise InputError("records that netpol did not write", where=tuple(one.place.where() for one in datasets))
         six = engine.ask(SIX)
         texts = engine.ask(TEXTS)["text"] if added_up else []
@@ -76,5 +75,10 @@ def aggregate(
         for each in views:
             engine.make(each)
         answer = engine.answer(question.sql)
-        read = int(engine.ask(FLOWS_READ)["count"][0]) if added_up else 0
-        return answer, numbers, read - int(answer["used"].sum())
+        read = _count(engine, FLOWS_READ) if added_up else 0
+        notes = {NO_FLOWS: read - int(answer["used"].sum()), QUOTES_OF_NOTHING: _count(engine, QUOTES)}
+        return answer, numbers, {note: count for note, count in notes.items() if count}
+
+
+def _count(engine: Engine, sql: str) -> int:
+    return int(engine.ask(sql)["count"][0])

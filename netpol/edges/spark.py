@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -115,11 +115,11 @@ class Spark:
         return {name: np.array(values, np.int64) for name, values in self.ask(sql).items()}
 
     def close(self) -> None:
-        """Lets go of the views; the session itself may be somebody else's."""
-        with _told("Spark cannot be reached"):
+        """Lets go of the views; the session itself may be somebody else's. One that is gone has none any more."""
+        with suppress(InputError), _told("Spark cannot be reached"):
             for name in self._names:
                 self._session.catalog.dropTempView(name)
-            self._names.clear()
+        self._names.clear()
 
 
 def _configured(builder: Any) -> Any:

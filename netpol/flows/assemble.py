@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from netpol.flows.records import Records
 
 
+QUOTES_OF_NOTHING: Final = "unreachables about packets that were not captured"
+"""Of the notes of a table."""
 Item = PacketBatch | Unreachables | np.ndarray[tuple[int], np.dtype[np.void]]
 """What can be assembled: packets, quoted packets, partial connections (Records), and what is flows already (Rows)."""
 
@@ -98,7 +100,7 @@ class Assembly:
             "connections closed early, too many at once": self._table.closed_early,
             "connections without a handshake decided early, too many at once": self._undecided.decided_early,
             "servers forgotten, too many": self._servers.forgotten,
-            "unreachables about packets that were not captured": self._quotes_of_nothing,
+            QUOTES_OF_NOTHING: self._quotes_of_nothing,
         }
         return FlowTable(rows, file=file, count=count, notes={note: number for note, number in notes.items() if number})
 

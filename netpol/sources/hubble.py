@@ -60,25 +60,12 @@ def read_line(line: bytes) -> Entry | Flow | Passed:
         return Passed("Hubble: events lost", max(0, int(record.lost_events.num_events_lost)))
     if record.node_status is not None or record.agent_event is not None or record.debug_event is not None:
         return Passed("Hubble: not a flow")
-    flow = record.flow or _bare(record)
+    flow: Flow = record.flow or record
     flow.verdict = _VERDICTS.get(flow.verdict, flow.verdict)
     flow.Type = _TYPES.get(flow.Type, flow.Type)
     if flow.is_reply is None and flow.reply:
         flow.is_reply = True
     return _flow(flow)
-
-
-def _bare(record: Record) -> Flow:
-    return Flow(
-        time=record.time,
-        verdict=record.verdict,
-        IP=record.IP,
-        l4=record.l4,
-        l7=record.l7,
-        Type=record.Type,
-        is_reply=record.is_reply,
-        reply=record.reply,
-    )
 
 
 def _flow(flow: Flow) -> Entry | Flow | Passed:

@@ -100,19 +100,11 @@ class Lost(msgspec.Struct):
     num_events_lost: int | str = 0
 
 
-class Record(msgspec.Struct):
-    """A line: a flow in its wrapper, a flow bare, or something else that the observer tells."""
+class Record(Flow):
+    """A line: a flow bare, a flow in its wrapper, or something else that the observer tells."""
 
     flow: Flow | None = None
     lost_events: Lost | None = None
     node_status: dict[str, object] | None = None
     agent_event: dict[str, object] | None = None
     debug_event: dict[str, object] | None = None
-    time: str = ""
-    verdict: str | int = ""
-    IP: Addresses | None = None
-    l4: Layer4 | None = None
-    l7: Layer7 | None = None
-    Type: str | int = ""
-    is_reply: bool | None = None
-    reply: bool = False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netpol.capture.packets import Tally
 from netpol.dataset.captures import Span
-from netpol.dataset.folder import Dataset
+from netpol.dataset.folder import Dataset, held_by
 from netpol.edges.run import flow_table
 from netpol.flows.assemble import assemble
 from tests.dataset.recordings import MINUTE, START, connection, windows_of
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from netpol.cluster.timeline import Timeline
     from netpol.edges.engine import Engine
-    from netpol.flows.table import FlowTable
     from netpol.model.flow import Flow
     from tests.flows.reference import Packet
 
@@ -34,15 +33,22 @@ PACKETS = [
 
 
 def dataset_of(folder: Path, packets: Iterable[Packet], family: int = 4) -> Dataset:
-    """What two nodes recorded of the packets: every other one of the windows is the other's."""
+    """What one node recorded of the packets, minute by minute."""
     result = Dataset.create(folder)
     windows = windows_of(sorted(packets, key=lambda packet: packet.time), family=family)
     result.append(windows)
     return result
 
 
-def assembled(datasets: Sequence[Dataset], timeline: Timeline | None = None, span: Span | None = None) -> list[Flow]:
-    """What `netpol.flows.assemble` makes of them, in its order."""
+class Answer(NamedTuple):
+    """Flows in their order, and what could not be used."""
+
+    flows: list[Flow]
+    notes: dict[str, int]
+
+
+def assembled(datasets: Sequence[Dataset], timeline: Timeline | None = None, span: Span | None = None) -> Answer:
+    """What `netpol.flows.assemble` makes of them."""
     span = span or Span()
     items = (
         item
@@ -51,16 +57,16 @@ def assembled(datasets: Sequence[Dataset], timeline: Timeline | None = None, spa
             span.since,
             span.until,
             tally=Tally(),
-            without=lambda row, place=place: any(one.holds(row) for one in datasets[:place]),  # type: ignore[misc]
+            without=held_by(datasets[:place]),
         )
     )
-    return [*assemble(items, knowledge=timeline)]
+    table = assemble(items, knowledge=timeline)
+    return Answer([*table], table.notes)
 
 
 def added_up(
     datasets: Sequence[Dataset], engine: Engine, timeline: Timeline | None = None, span: Span | None = None
-) -> list[Flow]:
+) -> Answer:
     """What the text makes of them."""
-    table: FlowTable = flow_table(datasets, span or Span(), timeline, engine)
-    assert table.notes == {}
-    return [*table]
+    table = flow_table(datasets, span or Span(), timeline, engine)
+    return Answer([*table], table.notes)

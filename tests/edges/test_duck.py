@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from netpol.edges.duck import Duck
 from netpol.edges.run import aggregate
 from netpol.edges.tables import ALL_ADDRESSES
 from netpol.errors import InputError
+from netpol.flows.assemble import QUOTES_OF_NOTHING
 from netpol.model.inventory import Pod
 from tests.dataset.recordings import HOUR, MINUTE, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, assembled, dataset_of
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
 class TestTheSampleShop:
     def test_without_a_cluster(self, shop: Dataset) -> None:
         flows = added_up([shop], Duck())
-        assert len(flows) > 100
+        assert len(flows.flows) > 100
         assert flows == assembled([shop])
 
     def test_with_its_cluster(self, shop: Dataset) -> None:
         timeline = Timeline.of(load([CLUSTER]))
         flows = added_up([shop], Duck(), timeline)
-        assert any(flow.client_tenancy >= 0 and flow.server_tenancy >= 0 for flow in flows)
+        assert any(flow.client_tenancy >= 0 and flow.server_tenancy >= 0 for flow in flows.flows)
         assert flows == assembled([shop], timeline)
 
     def test_in_little_memory(self, shop: Dataset) -> None:
@@ -82,8 +84,8 @@ class TestHoursThatAreAddedUp:
         dataset.prune(now=(START // HOUR + 9) * HOUR, max_raw_age=0)
         found = added_up([dataset], Duck())
         assert found == assembled([dataset])
-        assert [(flow.server, flow.port, flow.connections, flow.packets) for flow in found] == [
-            (flow.server, flow.port, flow.connections, flow.packets) for flow in whole
+        assert [(flow.server, flow.port, flow.connections, flow.packets) for flow in found.flows] == [
+            (flow.server, flow.port, flow.connections, flow.packets) for flow in whole.flows
         ]
 
     def test_a_part_of_the_time(self, tmp_path: Path) -> None:
@@ -99,8 +101,18 @@ def test_windows_that_two_datasets_have_count_once(tmp_path: Path) -> None:
     assert added_up([one, both], Duck()) == assembled([one, both])
 
 
+def test_an_unreachable_about_nothing_is_counted(tmp_path: Path) -> None:
+    first = PACKETS[0]
+    early, late = (replace(first, time=first.time + step, quote=True) for step in (-SECOND, SECOND))
+    elsewhere = replace(late, source=(9, 9), destination=(8, 8))
+    dataset = dataset_of(tmp_path / "d", [early, first, late, elsewhere])
+    found = added_up([dataset], Duck())
+    assert found.notes == {QUOTES_OF_NOTHING: 2}
+    assert found == assembled([dataset])
+
+
 def test_nothing(tmp_path: Path) -> None:
-    assert added_up([dataset_of(tmp_path / "d", [])], Duck()) == []
+    assert added_up([dataset_of(tmp_path / "d", [])], Duck()) == ([], {})
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
@@ -128,7 +140,7 @@ def test_ends_may_be_workloads(shop: Dataset) -> None:
         if answer["source"][row] >= ALL_ADDRESSES and answer["destination"][row] >= ALL_ADDRESSES
     }
     expected: dict[tuple[int, ...], tuple[int, ...]] = {}
-    for flow in assembled([shop], timeline):
+    for flow in assembled([shop], timeline).flows:
         ends = [
             label(timeline.tenancies_list[tenancy], tenancy) if tenancy >= 0 else tenancy
             for tenancy in (flow.client_tenancy, flow.server_tenancy)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netpol.dataset import layout
+from netpol.dataset.account import NO_FLOWS
 from netpol.dataset.captures import Span
 from netpol.dataset.folder import Dataset
 from netpol.edges.duck import Duck
-from netpol.edges.run import NO_FLOWS, flow_table
+from netpol.edges.run import flow_table
 from netpol.errors import InputError
 from tests.dataset.recordings import HOUR, START
 from tests.dataset.test_hostile import WINDOWS, changed

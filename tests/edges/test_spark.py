@@ -48,7 +48,7 @@ def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_the_sample_shop_with_its_cluster(shop: Dataset) -> None:
     timeline = Timeline.of(load([CLUSTER]))
     flows = added_up([shop], Spark(MASTER), timeline)
-    assert len(flows) > 100
+    assert len(flows.flows) > 100
     assert flows == added_up([shop], Duck(), timeline)
 
 
