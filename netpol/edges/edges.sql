@@ -7,14 +7,16 @@
 
 CREATE OR REPLACE TEMPORARY VIEW stored AS
 SELECT family, protocol, low_high, low, low_port, high_high, high, high_port, first, last, anchor, syn, synack, packets,
-       bytes, client_isn, server_isn, events, side, opened_high, tracked, 0 AS told, 0 AS minutes
+       bytes, client_isn, server_isn, events, side, opened_high, tracked, 0 AS told, false AS uncounted
 FROM connections
 UNION ALL
 SELECT family, protocol, low_high, low, low_port, high_high, high, high_port, first, last, anchor, syn, synack, packets,
-       bytes, client_isn, server_isn, events, side, opened_high, tracked, told, CASE WHEN told = 0 THEN 1 ELSE 0 END
+       bytes, client_isn, server_isn, events, side, opened_high, tracked, told, told = 0
 FROM carried;
 
--- What was counted in an hour before stands here as one packet: it is in that hour's rows already.
+-- What was counted in an hour before stands here as one packet: it is in that hour's rows already. Above the bits of the
+-- two ends, events hold more: 65536 where somebody kept track, 131072 where it was carried and counts in no hour yet,
+-- 262144 for a SYN, 524288 for a SYN-ACK, and five for the outcomes under which it counted: 1048576 established, and so on.
 CREATE OR REPLACE TEMPORARY VIEW piece AS
 SELECT CAST(protocol AS INT) AS protocol,
        CAST(CASE WHEN family = 4 THEN stored.low ELSE low_six.id END AS BIGINT) * 65536 + low_port AS low_end,
@@ -26,8 +28,11 @@ SELECT CAST(protocol AS INT) AS protocol,
        bytes,
        CASE WHEN side <> 2 THEN CAST(client_isn AS BIGINT) END AS client_isn,
        CASE WHEN synack IS NOT NULL THEN CAST(server_isn AS BIGINT) END AS server_isn,
-       CAST(events AS INT) AS events, CAST(side AS INT) AS side, tracked,
-       CAST(told AS INT) AS told, CAST(minutes AS BIGINT) AS minutes
+       CAST(events AS INT) + CASE WHEN tracked THEN 65536 ELSE 0 END + CASE WHEN uncounted THEN 131072 ELSE 0 END
+           + CASE WHEN syn IS NULL THEN 0 ELSE 262144 END + CASE WHEN synack IS NULL THEN 0 ELSE 524288 END
+           + CASE told WHEN 0 THEN 0 WHEN 1 THEN 1048576 WHEN 2 THEN 2097152 WHEN 3 THEN 4194304 WHEN 4 THEN 8388608
+                       ELSE 16777216 END AS events,
+       CAST(side AS INT) AS side, tracked
 FROM stored
 LEFT JOIN six AS low_six ON family = 6 AND low_high = low_six.high AND stored.low = low_six.low
 LEFT JOIN six AS high_six ON family = 6 AND high_high = high_six.high AND stored.high = high_six.low;
@@ -61,7 +66,7 @@ CREATE OR REPLACE TEMPORARY VIEW run AS
 SELECT protocol, low_end, high_end, stream, run, min(first) AS first, max(last) AS last, min(syn) AS syn,
        min(synack) AS synack, sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn,
        max(server_isn) AS server_isn, bit_or(events) AS events, min(side) AS side, min(opening) AS opening,
-       min(CASE WHEN tracked THEN opening END) AS tracked, max(told) AS told, bit_or(minutes) AS minutes,
+       min(CASE WHEN tracked THEN opening END) AS tracked,
        max(CASE WHEN silence > 120000000000 THEN silence END) AS silence
 FROM (SELECT reached.*,
              sum(CASE WHEN silence > 120000000000 THEN 1 ELSE 0 END)
@@ -96,7 +101,7 @@ CREATE OR REPLACE TEMPORARY VIEW joined AS
 SELECT protocol, low_end, high_end, stream, part, min(first) AS first, max(last) AS last, min(syn) AS syn,
        min(synack) AS synack, sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn,
        max(server_isn) AS server_isn, bit_or(events) AS events, min(side) AS side, min(opening) AS opening,
-       min(tracked) AS tracked, max(told) AS told, bit_or(minutes) AS minutes
+       min(tracked) AS tracked
 FROM (SELECT divided.*,
              sum(CASE WHEN ended_before > 0 AND just_over THEN 1 WHEN ended_before > 0 THEN 0 WHEN over THEN 1 ELSE 0 END)
                  OVER (PARTITION BY protocol, low_end, high_end, stream ORDER BY run
@@ -119,8 +124,7 @@ WINDOW beside AS (PARTITION BY protocol, low_end, high_end ORDER BY first, last,
 CREATE OR REPLACE TEMPORARY VIEW ordered AS
 SELECT protocol, low_end, high_end, min(first) AS first, max(last) AS last, min(syn) AS syn, min(synack) AS synack,
        sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn, max(server_isn) AS server_isn,
-       bit_or(events) AS events, min(side) AS side, min(opening) AS opening, min(tracked) AS tracked,
-       max(told) AS told, bit_or(minutes) AS minutes
+       bit_or(events) AS events, min(side) AS side, min(opening) AS opening, min(tracked) AS tracked
 FROM (
     SELECT neighbours.*,
            CASE WHEN early THEN next_stream ELSE stream END AS its_stream,
@@ -136,7 +140,7 @@ CREATE OR REPLACE TEMPORARY VIEW brief AS
 SELECT protocol, low_end, high_end, min(first) AS first, max(last) AS last, min(syn) AS syn, min(synack) AS synack,
        sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn, max(server_isn) AS server_isn,
        bit_or(events) AS events, min(side) AS side, min(opening) AS opening,
-       min(CASE WHEN tracked THEN opening END) AS tracked, max(told) AS told, bit_or(minutes) AS minutes
+       min(CASE WHEN tracked THEN opening END) AS tracked
 FROM piece
 WHERE protocol <> 6 AND genuine
 GROUP BY protocol, low_end, high_end
@@ -157,23 +161,19 @@ FROM (SELECT quote.protocol, quote.low_end, quote.high_end, quote.first AS quote
 GROUP BY protocol, low_end, high_end, first;
 
 -- kept
--- The client first. Who sent the SYN is it, else who sent first, unless that is a Service's address. From here on events
--- hold more bits: 65536 where somebody kept track, 131072 where it was carried and counts in no hour yet, 262144 for a
--- SYN, 524288 for a SYN-ACK, and five for the outcomes under which it counted already: 1048576 established, and so on.
+-- The client first. Who sent the SYN is it, else who sent first, unless that is a Service's address.
 CREATE OR REPLACE TEMPORARY VIEW turned AS
 SELECT protocol, CASE WHEN swap THEN high_end ELSE low_end END AS client,
        CASE WHEN swap THEN low_end ELSE high_end END AS server,
        first, last, syn, synack, packets, bytes, client_isn, server_isn,
-       CASE WHEN swap THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END
-           + CASE WHEN tracked THEN 65536 ELSE 0 END + CAST(minutes AS INT) * 131072
-           + CASE WHEN syn IS NULL THEN 0 ELSE 262144 END + CASE WHEN synack IS NULL THEN 0 ELSE 524288 END
-           + CASE told WHEN 0 THEN 0 WHEN 1 THEN 1048576 WHEN 2 THEN 2097152 WHEN 3 THEN 4194304 WHEN 4 THEN 8388608
-                       ELSE 16777216 END AS events,
+       CASE WHEN swap THEN events - events % 65536 + events % 256 * 256
+                     + CAST((events % 65536 - events % 256) / 256 AS INT)
+            ELSE events END AS events,
        side <> 2 AS opened
 FROM (
     SELECT followed.protocol, followed.low_end, followed.high_end, followed.first, last, syn, synack,
            CAST(packets AS BIGINT) AS packets, CAST(bytes AS BIGINT) AS bytes, client_isn, server_isn, side,
-           followed.events | coalesce(quoted.events, 0) AS events, followed.tracked IS NOT NULL AS tracked, told, minutes,
+           followed.events | coalesce(quoted.events, 0) AS events,
            CASE WHEN side <> 2 THEN side = 1
                 WHEN followed.tracked IS NULL AND (low_service.place IS NULL) <> (high_service.place IS NULL)
                      THEN high_service.place IS NULL
@@ -192,11 +192,9 @@ CREATE OR REPLACE TEMPORARY VIEW plain AS
 SELECT protocol, CASE WHEN side = 1 THEN piece.high_end ELSE piece.low_end END AS client,
        CASE WHEN side = 1 THEN piece.low_end ELSE piece.high_end END AS server,
        first, last, syn, synack, packets, bytes, client_isn, server_isn,
-       CASE WHEN side = 1 THEN events % 256 * 256 + CAST((events - events % 256) / 256 AS INT) ELSE events END
-           + CASE WHEN tracked THEN 65536 ELSE 0 END + CAST(minutes AS INT) * 131072
-           + CASE WHEN syn IS NULL THEN 0 ELSE 262144 END + CASE WHEN synack IS NULL THEN 0 ELSE 524288 END
-           + CASE told WHEN 0 THEN 0 WHEN 1 THEN 1048576 WHEN 2 THEN 2097152 WHEN 3 THEN 4194304 WHEN 4 THEN 8388608
-                       ELSE 16777216 END AS events,
+       CASE WHEN side = 1 THEN events - events % 65536 + events % 256 * 256
+                     + CAST((events % 65536 - events % 256) / 256 AS INT)
+            ELSE events END AS events,
        true AS opened
 FROM piece LEFT JOIN loose ON piece.low_end = loose.low_end AND piece.high_end = loose.high_end
 WHERE protocol = 6 AND genuine AND loose.low_end IS NULL;

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,11 @@ import pytest
 from netpol.capture.packets import Tally
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import hour_of
-from netpol.dataset.window_codec import read_window, write_window
+from netpol.dataset.window_codec import read_window
 from netpol.dataset.window_rows import WindowRow
 from tests.dataset.recordings import MINUTE, START, connection, read, windows_of
 from tests.dataset.test_rollup import cut, expected
+from tests.dataset.writers import spooled, writer
 
 ROOT = Path(__file__).parents[2]
 PACKETS = [packet for number in range(60) for packet in connection(number, START + number * 5 * MINUTE)]
@@ -25,21 +24,7 @@ WINDOWS = windows_of(PACKETS)
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    for window in WINDOWS:
-        (folder / f"{window.identity}.window").write_bytes(write_window(window))
-    return folder
-
-
-def writer(folder: Path, spool: Path, begin: int, end: int, *work: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/dataset/writer.py"), str(folder), str(spool), str(begin), str(end), *work],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )
+    return spooled(tmp_path / "spool", WINDOWS)
 
 
 def test_writers_that_overlap_and_one_that_tidies_up(tmp_path: Path, spool: Path) -> None:

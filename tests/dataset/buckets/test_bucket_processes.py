@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +12,10 @@ from netpol.capture.packets import Tally
 from netpol.dataset.bucket import place_of
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import hour_of
-from netpol.dataset.window_codec import write_window
 from netpol.dataset.window_rows import WindowRow
 from tests.dataset.recordings import HOUR, START, connection, read, windows_of
 from tests.dataset.test_rollup import cut, expected
+from tests.dataset.writers import spooled, writer
 
 if TYPE_CHECKING:
     from tests.dataset.buckets.conftest import Store
@@ -30,21 +27,7 @@ WINDOWS = windows_of(PACKETS)
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    for window in WINDOWS:
-        (folder / f"{window.identity}.window").write_bytes(write_window(window))
-    return folder
-
-
-def writer(where: str, spool: Path, begin: int, end: int, *work: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/dataset/writer.py"), where, str(spool), str(begin), str(end), *work],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return spooled(tmp_path / "spool", WINDOWS)
 
 
 def test_writers_that_overlap_and_readers_meanwhile(store: Store, spool: Path) -> None:
