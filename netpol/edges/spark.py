@@ -26,6 +26,11 @@ LOCAL: Final = "local[*]"
 _CONNECT: Final = "sc://"
 _TYPES: Final = {"UBIGINT": "DECIMAL(20, 0)"}
 """What Spark calls what it has no own type for: it reads unsigned 64-bit integers of Parquet so."""
+_QUIET: Final = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",  # it is shown whether or not stderr is a terminal
+    "spark.log.level": "ERROR",
+}
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "true",
@@ -58,7 +63,8 @@ class Spark:
             if url.startswith(_CONNECT):
                 self._session: SparkSession = builder.remote(url).getOrCreate()
             else:
-                builder = builder.config("spark.ui.enabled", "false").config("spark.log.level", "ERROR")
+                for key, value in _QUIET.items():
+                    builder = builder.config(key, value)
                 self._session = (builder.master(url) if url else _configured(builder)).getOrCreate()
                 if (self._session.sparkContext.master or "").startswith("local"):
                     # Spark's 200 pieces are meant for a cluster.

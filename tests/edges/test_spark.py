@@ -75,3 +75,4 @@ def test_the_command_gives_the_same_bytes(shop: Dataset) -> None:
     assert outputs[0].stdout == outputs[1].stdout
     assert outputs[0].stdout.count("\n") > 100
     assert "Traceback" not in outputs[1].stderr
+    assert "[Stage" not in outputs[1].stderr
