@@ -79,11 +79,13 @@ class Writing:
         self.commit(hour, name, [row for row, _ in placed], note)
 
     def _copies(self, table: str, hour: int, placed: Sequence[Placed]) -> Iterator[Part]:
+        # What several nodes saw of one connection stands side by side: a third less to store, and less to add up.
+        order = '"begin", first, "window"' if table == CONNECTIONS else '"begin", "window"'
         for batch in batches(placed):
             for group in split(batch):
                 files = [layout.file(table, hour, name) for name in sorted({file.name for _, file in group})]
                 columns = "* EXCLUDE (file_row_number, filename)"
-                query = f'SELECT {columns} FROM files WHERE {condition(group)} ORDER BY "begin", "window"'  # noqa: S608
+                query = f"SELECT {columns} FROM files WHERE {condition(group)} ORDER BY {order}"  # noqa: S608
                 yield Part(query=query, files=files)
 
     def evidence(self, hour: int, name: str, part: NamesPart, note: Note) -> None:

@@ -3,7 +3,8 @@
 -- netpol/edges/__init__.py says what it is given and what it yields, and where it differs from netpol.flows.assemble.
 --
 -- An end is one number: that of its address * 65536 + its port. A place is an end with port 0. IPv4 addresses have their
--- own number, IPv6 addresses one from 2^40 on, in their order, that the table `six` gives them. Times are nanoseconds.
+-- own number, IPv6 addresses one from 2^40 on, in their order, that the table `six` gives them, so that ends are less than
+-- 2^60 = 1152921504606846976. Times are nanoseconds; 9223372036854775807 is never.
 
 CREATE OR REPLACE TEMPORARY VIEW stored AS
 SELECT family, protocol, low_high, low, low_port, high_high, high, high_port, first, last, anchor, syn, synack, packets,
@@ -42,23 +43,60 @@ LEFT JOIN six AS high_six ON family = 6 AND high_high = high_six.high AND stored
 CREATE OR REPLACE TEMPORARY VIEW loose AS
 SELECT low_end, high_end FROM piece WHERE protocol = 6 AND (side = 2 OR NOT genuine) GROUP BY low_end, high_end;
 
+-- kept
+-- What of them, and of other protocols, is one conversation in whatever order its records stand: `sole`. No other was
+-- named on its 5-tuple, and it has no silence that may end it: it is short, or there was something in each of the spells
+-- of half such a silence.
+CREATE OR REPLACE TEMPORARY VIEW whole AS
+SELECT protocol, low_end, high_end, first, last, syn, synack, packets, bytes, client_isn, server_isn, events, side,
+       opening, tracked,
+       protocol NOT IN (6, 17, 132)
+       OR ((protocol <> 6 OR least_stream IS NULL
+            OR (least_stream = most_stream AND (unnamed_at IS NULL OR unnamed_at >= named_at)))
+           AND (latest - least_last <= 120000000000
+                OR ((steady OR (protocol = 6 AND latest - first <= 7440000000000))
+                    AND (protocol <> 6
+                         OR (coalesce(latest - ending <= 120000000000, true)
+                             AND (least_stream IS NULL OR coalesce(progress - first <= 120000000000, false))))))) AS sole
+FROM (SELECT grouped.*, latest_spell - first_spell < 62 AND bit_count(spells) = latest_spell - first_spell + 1 AS steady
+      FROM (SELECT protocol, low_end, high_end, min(first) AS first, max(last) AS last, min(syn) AS syn,
+                   min(synack) AS synack, sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn,
+                   max(server_isn) AS server_isn, bit_or(events) AS events, min(side) AS side, min(opening) AS opening,
+                   min(CASE WHEN tracked THEN opening END) AS tracked,
+                   max(first) AS latest, min(last) AS least_last,
+                   min(CASE WHEN side <> 2 THEN client_isn * 2 + side END) AS least_stream,
+                   max(CASE WHEN side <> 2 THEN client_isn * 2 + side END) AS most_stream,
+                   min(CASE WHEN side <> 2 THEN named_at END) AS named_at,
+                   min(CASE WHEN side = 2 THEN named_at END) AS unnamed_at,
+                   min(CASE WHEN (events & 6168) <> 0 THEN first END) AS ending,
+                   min(CASE WHEN (events & 1542) <> 0 THEN first END) AS progress,
+                   min(spell) AS first_spell, max(spell) AS latest_spell,
+                   bit_or(CAST(pow(2, spell % 62) AS BIGINT)) AS spells
+            FROM (SELECT piece.*,
+                         CAST(floor(first / CASE WHEN protocol = 6 THEN 3700000000000 ELSE 59000000000 END) AS BIGINT)
+                             AS spell
+                  FROM piece
+                  LEFT JOIN loose ON protocol = 6 AND piece.low_end = loose.low_end AND piece.high_end = loose.high_end
+                  WHERE genuine AND (protocol <> 6 OR loose.low_end IS NOT NULL)) AS each
+            GROUP BY protocol, low_end, high_end) AS grouped) AS spelled;
+
 -- A packet without SYN or SYN-ACK belongs to the latest that was named on its 5-tuple at or before it.
 CREATE OR REPLACE TEMPORARY VIEW placed AS
 SELECT piece.*,
        sum(CASE WHEN side <> 2 THEN 1 ELSE 0 END) OVER (
            PARTITION BY piece.low_end, piece.high_end ORDER BY named_at, CASE WHEN side <> 2 THEN 0 ELSE 1 END, last
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS island
-FROM piece JOIN loose ON piece.low_end = loose.low_end AND piece.high_end = loose.high_end
+FROM piece
+JOIN (SELECT low_end, high_end FROM whole WHERE protocol = 6 AND NOT sole) AS several
+  ON piece.low_end = several.low_end AND piece.high_end = several.high_end
 WHERE protocol = 6 AND genuine;
 
 CREATE OR REPLACE TEMPORARY VIEW streamed AS
 SELECT placed.*, max(client_isn * 2 + side) OVER (PARTITION BY low_end, high_end, island) AS stream FROM placed
 UNION ALL
--- Of the other protocols, those whose conversations may have a silence between them.
 SELECT piece.*, 0 AS island, CAST(NULL AS BIGINT) AS stream
 FROM piece
-JOIN (SELECT protocol, low_end, high_end FROM piece WHERE protocol IN (17, 132) AND genuine
-      GROUP BY protocol, low_end, high_end HAVING max(first) - min(last) > 120000000000) AS lasting
+JOIN (SELECT protocol, low_end, high_end FROM whole WHERE protocol <> 6 AND NOT sole) AS lasting
   ON piece.protocol = lasting.protocol AND piece.low_end = lasting.low_end AND piece.high_end = lasting.high_end
 WHERE genuine;
 
@@ -136,19 +174,13 @@ FROM (
 ) AS settled
 GROUP BY protocol, low_end, high_end, its_stream, its_part;
 
-CREATE OR REPLACE TEMPORARY VIEW brief AS
-SELECT protocol, low_end, high_end, min(first) AS first, max(last) AS last, min(syn) AS syn, min(synack) AS synack,
-       sum(packets) AS packets, sum(bytes) AS bytes, max(client_isn) AS client_isn, max(server_isn) AS server_isn,
-       bit_or(events) AS events, min(side) AS side, min(opening) AS opening,
-       min(CASE WHEN tracked THEN opening END) AS tracked
-FROM piece
-WHERE protocol <> 6 AND genuine
-GROUP BY protocol, low_end, high_end
-HAVING protocol NOT IN (17, 132) OR max(first) - min(last) <= 120000000000;
-
 -- kept
 CREATE OR REPLACE TEMPORARY VIEW followed AS
-SELECT * FROM ordered UNION ALL SELECT * FROM brief;
+SELECT * FROM ordered
+UNION ALL
+SELECT protocol, low_end, high_end, first, last, syn, synack, packets, bytes, client_isn, server_isn, events, side,
+       opening, tracked
+FROM whole WHERE sole;
 
 -- An unreachable belongs to the conversation of the quoted 5-tuple that began last before it.
 CREATE OR REPLACE TEMPORARY VIEW quoted AS
@@ -253,50 +285,96 @@ JOIN (SELECT client, client_isn, max(server_isn) AS server_isn,
       FROM tip_of_attempts GROUP BY client, client_isn) AS company
   ON attempt.client = company.client AND attempt.client_isn = company.client_isn;
 
--- Views of one handshake: address translation leaves both sequence numbers alone. The longer from SYN to SYN-ACK, the
--- nearer to the client; then, which saw the SYN first. What decides is in front of the end that it decides about.
+-- Views of one handshake: address translation leaves both sequence numbers alone, which `shake` holds as one number.
+-- The less time from SYN to SYN-ACK, at most 2^40, the nearer to the server: `nearness` is that time * 2^22 and a number
+-- to know the server by. A Service's address tells nothing: it is `virtual`, by 2^60 more than any end.
 CREATE OR REPLACE TEMPORARY VIEW shaken AS
-SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events,
-       (1099511627776 - coalesce(gap, -1)) * 2097152 + coalesce(syn % 2097152, 2097151) AS from_client,
-       CASE WHEN service.place IS NULL THEN 0 ELSE 4611686018427387904 END
-           + coalesce(gap, 1099511627776) * 2097152 + 2097151 - coalesce(syn % 2097152, 0) AS from_server,
-       client_pod.place AS client_pod, server_pod.place AS server_pod
-FROM (SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack, packets, bytes, events,
-             CASE WHEN synack - syn > 1099511627775 THEN 1099511627775 WHEN synack < syn THEN 0 ELSE synack - syn END
-                 AS gap
-      FROM seen_view WHERE synack IS NOT NULL
-      UNION ALL
-      SELECT protocol, client_isn, server_isn, client, server, first, last, syn, CAST(NULL AS BIGINT), packets, bytes,
-             events, CAST(NULL AS BIGINT)
-      FROM tried WHERE adopted) AS either
-LEFT JOIN service ON service.place = server - server % 65536
+SELECT protocol, shake, client, server, first, last, syn, gap, answered, packets, bytes, events, virtual,
+       CASE WHEN virtual = 0
+            THEN CASE WHEN gap < 0 THEN 0 WHEN gap < 1099511627775 THEN gap ELSE 1099511627775 END * 4194304
+                + server % 4194301 END AS nearness
+FROM (SELECT CAST(protocol AS SMALLINT) AS protocol, (client_isn - 2147483648) * 4294967296 + server_isn AS shake,
+             client, server, first, last, syn, gap, answered, packets, bytes, events,
+             CASE WHEN service.place IS NULL THEN 0 ELSE 1152921504606846976 END AS virtual
+      FROM (SELECT protocol, client_isn, server_isn, client, server, first, last, syn, synack - syn AS gap,
+                   true AS answered, packets, bytes, events
+            FROM seen_view WHERE synack IS NOT NULL
+            UNION ALL
+            SELECT protocol, client_isn, server_isn, client, server, first, last, syn, CAST(NULL AS BIGINT), false,
+                   packets, bytes, events
+            FROM tried WHERE adopted) AS either
+      LEFT JOIN service ON service.place = server - server % 65536) AS measured;
+
+-- At most three views of one client that has one server, but for Services' addresses, or two of which one was nearer,
+-- are one connection. What is neither the least nor the most of three is what an exclusive or of all leaves. Sums of so
+-- few are exact as DOUBLE, in which they are made faster.
+CREATE OR REPLACE TEMPORARY VIEW recognised AS
+SELECT protocol, shake, client, first, last, packets, bytes, events,
+       CASE WHEN one_server AND least_server >= 1152921504606846976 THEN least_server - 1152921504606846976
+            WHEN one_server OR nearest % 4194304 = least_server % 4194301 THEN least_server
+            ELSE most_server END AS server,
+       CASE WHEN NOT one_client THEN false
+            WHEN one_server THEN true
+            ELSE coalesce(
+                least_server % 4194301 <> most_server % 4194301
+                AND nearest % 4194304 IN (least_server % 4194301, most_server % 4194301)
+                AND farthest % 4194304 IN (least_server % 4194301, most_server % 4194301)
+                AND nearest - nearest % 4194304 <> farthest - farthest % 4194304
+                AND (middle = 0 OR middle % 4194304 = nearest % 4194304
+                     OR (middle % 4194304 = farthest % 4194304
+                         AND nearest - nearest % 4194304 <> middle - middle % 4194304))
+                AND (least_pod.place IS NULL OR most_pod.place IS NULL), false) END AS clear
+FROM (SELECT apart.*, (others | farthest) - (others & farthest) AS middle
+      FROM (SELECT grouped.*,
+                   least_server = most_server OR least_server = most_server + 2305843009213693952 AS one_server,
+                   (unlike | nearest) - (unlike & nearest) AS others
+            FROM (SELECT protocol, shake, min(client) AS client,
+                         count(*) <= 3 AND min(client) = max(client) AS one_client,
+                         min(server + virtual) AS least_server, max(server - virtual) AS most_server,
+                         min(nearness) AS nearest, max(nearness) AS farthest, bit_xor(nearness) AS unlike,
+                         min(first) AS first, max(last) AS last, sum(CAST(packets AS DOUBLE)) AS packets,
+                         sum(CAST(bytes AS DOUBLE)) AS bytes, bit_or(events) AS events
+                  FROM shaken
+                  GROUP BY protocol, shake) AS grouped) AS apart) AS named
+LEFT JOIN pod AS least_pod ON least_pod.place = least_server - least_server % 65536 AND NOT one_server
+LEFT JOIN pod AS most_pod ON most_pod.place = most_server - most_server % 65536 AND NOT one_server;
+
+-- kept
+-- They are added up at once, with who held the addresses: most of what there is are such. The others keep their number,
+-- as they are to be looked at closely.
+CREATE OR REPLACE TEMPORARY VIEW handshake AS
+SELECT protocol, CASE WHEN clear THEN NULL ELSE shake END AS shake,
+       CASE WHEN (events & 262144) <> 0 THEN client - client % 65536 ELSE client END AS client, server, events,
+       CASE WHEN last < source.met_from THEN -1 WHEN last >= source.met_until THEN -2
+            ELSE coalesce(source.label, -1) END AS source,
+       CASE WHEN last < destination.met_from THEN -1 WHEN last >= destination.met_until THEN -2
+            ELSE coalesce(destination.label, -1) END AS destination,
+       count(*) AS connections, CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes,
+       min(first) AS first, max(last) AS last
+FROM (SELECT protocol, shake, client, server, events, first, last, CAST(packets AS BIGINT) AS packets,
+             CAST(bytes AS BIGINT) AS bytes, clear
+      FROM recognised WHERE events < 1048576 OR packets > 0 OR NOT clear) AS counted
+LEFT JOIN tenancy AS source ON source.place = client - client % 65536 AND first >= source.since AND first < source.until
+LEFT JOIN tenancy AS destination ON destination.place = server - server % 65536 AND first >= destination.since
+                                AND first < destination.until
+GROUP BY 1, 2, 3, 4, 5, 6, 7;
+
+-- kept
+CREATE OR REPLACE TEMPORARY VIEW closely AS
+SELECT shaken.*, client_pod.place AS client_pod, server_pod.place AS server_pod
+FROM shaken
+JOIN (SELECT protocol, shake FROM handshake WHERE shake IS NOT NULL) AS named
+  ON shaken.protocol = named.protocol AND shaken.shake = named.shake
 LEFT JOIN pod AS client_pod ON client_pod.place = client - client % 65536
 LEFT JOIN pod AS server_pod ON server_pod.place = server - server % 65536;
 
 -- kept
--- At most three views of one client, whose servers are no two pods, are one connection; the others are looked at closely.
-CREATE OR REPLACE TEMPORARY VIEW handshake AS
-SELECT protocol, client_isn, server_isn, min(client) AS client,
-       min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + server) AS server_at, min(first) AS first,
-       max(last) AS last, CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes,
-       bit_or(events) AS events,
-       count(*) > 3 OR min(client) <> max(client) OR coalesce(min(server_pod) <> max(server_pod), false) AS doubtful
-FROM shaken
-GROUP BY protocol, client_isn, server_isn;
-
--- kept
-CREATE OR REPLACE TEMPORARY VIEW closely AS
-SELECT shaken.*
-FROM shaken
-JOIN (SELECT protocol, client_isn, server_isn FROM handshake WHERE doubtful) AS named
-  ON shaken.protocol = named.protocol AND shaken.client_isn = named.client_isn AND shaken.server_isn = named.server_isn;
-
--- kept
 -- Sequence numbers that several connections share were made up: then the clients' ends tell these apart.
 CREATE OR REPLACE TEMPORARY VIEW made_up AS
-SELECT protocol, client_isn, server_isn
+SELECT protocol, shake
 FROM closely
-GROUP BY protocol, client_isn, server_isn
+WHERE answered
+GROUP BY protocol, shake
 HAVING count(DISTINCT client - client % 65536) > 2
     OR count(DISTINCT server - server % 65536) > 3
     OR count(DISTINCT CAST(client AS STRING) || ' ' || CAST(server - server % 65536 AS STRING))
@@ -324,25 +402,34 @@ SELECT quiet.*, row_number() OVER queue AS number,
 FROM quiet JOIN asking ON protocol = its_protocol AND client = its_client
 WINDOW queue AS (PARTITION BY protocol, client ORDER BY first, last, server);
 
-CREATE OR REPLACE TEMPORARY VIEW conversation AS
-SELECT protocol, client, CAST(server_at % 288230376151711744 AS BIGINT) AS server, client AS at_server, first, last,
-       packets, bytes, events, true AS opened
-FROM handshake WHERE NOT doubtful
-UNION ALL
-SELECT protocol,
-       CAST(min(CAST(from_client AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT),
-       CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + server) % 288230376151711744 AS BIGINT),
-       CAST(min(CAST(from_server AS DECIMAL(38, 0)) * 288230376151711744 + client) % 288230376151711744 AS BIGINT),
-       min(first), max(last), sum(packets), sum(bytes), bit_or(events), true
+-- The longer from SYN to SYN-ACK, the nearer to the client; then, who saw the SYN first. A Service's address gives way.
+CREATE OR REPLACE TEMPORARY VIEW ranked AS
+SELECT apart.*,
+       row_number() OVER (PARTITION BY protocol, shake, its_client
+                          ORDER BY coalesce(gap, -1) DESC, coalesce(syn, 9223372036854775807), client, server)
+           AS from_client,
+       row_number() OVER (PARTITION BY protocol, shake, its_client
+                          ORDER BY virtual, coalesce(gap, 9223372036854775807),
+                                   coalesce(syn, 9223372036854775807) DESC, server, client)
+           AS from_server
 FROM (SELECT closely.*, CASE WHEN made_up.protocol IS NULL THEN -1 ELSE client END AS its_client
       FROM closely
-      LEFT JOIN made_up ON closely.protocol = made_up.protocol AND closely.client_isn = made_up.client_isn
-                       AND closely.server_isn = made_up.server_isn) AS apart
-GROUP BY protocol, client_isn, server_isn, its_client
+      LEFT JOIN made_up ON closely.protocol = made_up.protocol AND closely.shake = made_up.shake) AS apart;
+
+CREATE OR REPLACE TEMPORARY VIEW alone AS
+SELECT protocol, min(CASE WHEN from_client = 1 THEN client END) AS client,
+       min(CASE WHEN from_server = 1 THEN server END) AS server,
+       min(CASE WHEN from_server = 1 THEN client END) AS at_server, min(first) AS first, max(last) AS last,
+       CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes, bit_or(events) AS events,
+       true AS opened
+FROM ranked GROUP BY protocol, shake, its_client
 UNION ALL
-SELECT protocol, client, min_by(server, at_service * 4611686018427387904 - syn), client, min(first), max(last),
-       sum(packets), sum(bytes), bit_or(events), true
-FROM tried WHERE shared GROUP BY protocol, client, client_isn
+SELECT protocol, client, min(CASE WHEN from_server = 1 THEN server END), client, min(first), max(last),
+       CAST(sum(packets) AS BIGINT), CAST(sum(bytes) AS BIGINT), bit_or(events), true
+FROM (SELECT tried.*,
+             row_number() OVER (PARTITION BY client, client_isn ORDER BY at_service, syn DESC, server) AS from_server
+      FROM tried WHERE shared) AS nearer
+GROUP BY protocol, client, client_isn
 UNION ALL
 SELECT protocol, client, server, client, first, last, packets, bytes, events, true
 FROM tried WHERE NOT shared AND NOT adopted
@@ -360,9 +447,19 @@ SELECT protocol, client, server, client, first, last, packets, bytes, events, op
 FROM quiet LEFT JOIN asking ON protocol = its_protocol AND client = its_client
 WHERE its_client IS NULL;
 
+-- Who held the addresses is known already where connections were added up.
+CREATE OR REPLACE TEMPORARY VIEW conversation AS
+SELECT protocol, client, server, client AS at_server, first, last, packets, bytes, events, true AS opened, connections,
+       source, destination
+FROM handshake WHERE shake IS NULL
+UNION ALL
+SELECT protocol, client, server, at_server, first, last, packets, bytes, events, opened, CAST(1 AS BIGINT),
+       CAST(NULL AS BIGINT), CAST(NULL AS BIGINT)
+FROM alone;
+
 -- A client whom the cluster does not know gives way to one whom it does, whom the server saw.
 CREATE OR REPLACE TEMPORARY VIEW known AS
-SELECT conversation.protocol, server, first, last, packets, bytes, events, opened,
+SELECT conversation.protocol, server, first, last, packets, bytes, events, opened, connections, source, destination,
        (events & 262144) <> 0 AS syn, (events & 524288) <> 0 AS synack,
        CASE WHEN events >= 16777216 THEN 5 WHEN events >= 8388608 THEN 4 WHEN events >= 4194304 THEN 3
             WHEN events >= 2097152 THEN 2 WHEN events >= 1048576 THEN 1 ELSE 0 END AS told,
@@ -409,7 +506,9 @@ LEFT JOIN declared AS server_port ON server_port.protocol = judged.protocol AND 
 -- Where nobody knows who is the client, the ends stand in the order of their addresses.
 CREATE OR REPLACE TEMPORARY VIEW faced AS
 SELECT protocol, CASE WHEN swap THEN server ELSE client END AS client, CASE WHEN swap THEN client ELSE server END AS server,
-       first, last, packets, bytes, events, told, outcome, direction
+       first, last, packets, bytes, events, told, outcome, direction, connections,
+       CASE WHEN swap THEN destination ELSE source END AS source_known,
+       CASE WHEN swap THEN source ELSE destination END AS destination_known
 FROM (SELECT shown.*,
              CASE WHEN direction = 3 THEN server_first
                   WHEN direction = 8 THEN client - client % 65536 > server - server % 65536
@@ -422,18 +521,19 @@ CREATE OR REPLACE TEMPORARY VIEW summed AS
 SELECT protocol, CASE WHEN direction = 255 THEN client ELSE client - client % 65536 END AS client,
        CASE WHEN protocol IN (6, 17, 132) AND direction <> 8 THEN server ELSE server - server % 65536 END AS server,
        outcome, direction,
-       CASE WHEN last < source.met_from THEN -1 WHEN last >= source.met_until THEN -2
-            ELSE coalesce(source.label, -1) END AS source,
-       CASE WHEN last < destination.met_from THEN -1 WHEN last >= destination.met_until THEN -2
-            ELSE coalesce(destination.label, -1) END AS destination,
-       CAST(sum(CASE WHEN told = outcome + 1 THEN 0 ELSE 1 END) AS BIGINT) AS connections,
+       CASE WHEN source_known IS NOT NULL THEN source_known WHEN last < source.met_from THEN -1
+            WHEN last >= source.met_until THEN -2 ELSE coalesce(source.label, -1) END AS source,
+       CASE WHEN destination_known IS NOT NULL THEN destination_known WHEN last < destination.met_from THEN -1
+            WHEN last >= destination.met_until THEN -2 ELSE coalesce(destination.label, -1) END AS destination,
+       CAST(sum(CASE WHEN told = outcome + 1 THEN 0 ELSE connections END) AS BIGINT) AS connections,
        CAST(sum(packets) AS BIGINT) AS packets, CAST(sum(bytes) AS BIGINT) AS bytes,
        min(first) AS first, max(last) AS last, max(CASE WHEN (events & 1028) = 1028 THEN 1 ELSE 0 END) AS two_way,
        max(CASE WHEN (events & 131072) <> 0 THEN CAST(1 AS BIGINT) ELSE 0 END) AS minutes
 FROM faced
 LEFT JOIN tenancy AS source ON source.place = client - client % 65536 AND first >= source.since AND first < source.until
+                           AND source_known IS NULL
 LEFT JOIN tenancy AS destination ON destination.place = server - server % 65536 AND first >= destination.since
-                                AND first < destination.until
+                                AND first < destination.until AND destination_known IS NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7;
 
 CREATE OR REPLACE TEMPORARY VIEW waiting AS

@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _KEPT: Final = "-- kept"
-_VIEW: Final = re.compile(r"CREATE OR REPLACE TEMPORARY VIEW (\w+) AS\n")
+_AS: Final = " AS\n"
+_VIEW: Final = re.compile(rf"CREATE OR REPLACE TEMPORARY VIEW (\w+){_AS}")
+_WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,28 @@ class Statement:
     name: str
     kept: bool
     sql: str
+
+    @property
+    def query(self) -> str:
+        """What the view shows; the question itself."""
+        return self.sql[self.sql.index(_AS) + len(_AS) :] if self.name else self.sql
+
+
+def spelled_out(query: str, views: Mapping[str, str]) -> str:
+    """The query with the views that it needs in front of it, so that who runs it need not know them.
+
+    Args:
+        query: A SELECT.
+        views: What each view shows, later ones in terms of earlier ones.
+    """
+    needed: set[str] = set()
+    named = [query]
+    while named:
+        found = set(_WORD.findall(named.pop())).intersection(views) - needed
+        needed |= found
+        named += (views[name] for name in found)
+    parts = [f"{name} AS NOT MATERIALIZED ({text})" for name, text in views.items() if name in needed]
+    return f"WITH {', '.join(parts)}\n{query}" if parts else query
 
 
 @cache

@@ -100,7 +100,7 @@ def folded(records: Records, knowledge: Knowledge | None) -> Records:
     The client is the one that the view nearest to the client shows, the server the one that the view nearest to the
     server shows; a Service's virtual address gives way to any other. A client whom the cluster does not know gives way
     to one whom it does: a node that rewrote it on its way in, and is all that the server and its policies see. Packets
-    and bytes of all views are added up.
+    and bytes of all views are added up; a SYN or SYN-ACK that one of them shows was there.
     """
     records = client_first(records, knowledge)
     return _together(records, _labels(records, knowledge), knowledge)[0]
@@ -154,6 +154,8 @@ def _merged(views: Records, labels: NDArray[np.intp], knowledge: Knowledge | Non
         ("events", np.bitwise_or),
         ("first", np.minimum),
         ("last", np.maximum),
+        ("syn", np.minimum),
+        ("synack", np.minimum),
         ("early", np.logical_or),
         ("told", np.maximum),
         ("minutes", np.bitwise_or),

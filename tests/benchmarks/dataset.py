@@ -4,7 +4,7 @@
 
 The records are those of a made-up cluster: every connection (a handshake, data both ways, an end) is seen on the
 client's node before and on the server's node after a Service's address was rewritten, as agents record it, minute by
-minute; one in ten goes on for half an hour. Clients come back to the same few servers, as they do, so that an hour adds
+minute; one in ten does not end in its minute. Clients come back to the same few servers, as they do, so that an hour adds
 up to few rows. Each figure is from a process of its own: user and system time, and the most memory it held, medians of
 `--runs` in turns. `plain` is duckdb alone, with the threads and the memory that netpol gives it:
 
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict, deque
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -31,7 +32,22 @@ import numpy as np
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import HOUR, MINUTE
 from netpol.dataset.window import Window
-from netpol.flows.records import ACK, DATA, FIN, FROM_HIGH, SEEN, SYN, SYNACK, Records, empty, hashes, stacked
+from netpol.flows.records import (
+    ACK,
+    DATA,
+    FIN,
+    FROM_HIGH,
+    LONG_AGO,
+    NEVER,
+    NO_CLIENT,
+    SEEN,
+    SYN,
+    SYNACK,
+    Records,
+    empty,
+    hashes,
+    stacked,
+)
 
 _START: Final = 1_800_000_000_000_000_000 // HOUR * HOUR
 _NODES: Final = 20
@@ -40,7 +56,12 @@ _SERVERS: Final = 150
 _PEERS: Final = 4
 """Servers that one pod talks to."""
 _FIRST_EVENTS: Final = SEEN | SYN | ACK | DATA | (SEEN | SYNACK | ACK | DATA) << FROM_HIGH
+_LATER_EVENTS: Final = SEEN | ACK | DATA | (SEEN | ACK | DATA) << FROM_HIGH
 _LAST_EVENTS: Final = SEEN | ACK | FIN | (SEEN | ACK | FIN) << FROM_HIGH
+_LASTING: Final = 30
+"""Minutes that a connection goes on which did not end in its first."""
+_OF_TEN: Final = 1 + (_LASTING - 1) / 10
+"""Records for each connection and node, where one connection in ten goes on."""
 
 _CHILD: Final = """
 import resource, sys, time
@@ -95,25 +116,44 @@ def records(number: int, minute: int, chance: np.random.Generator) -> dict[int, 
     by_node: dict[int, Records] = {}
     for node in range(_NODES):
         parts = [result.compress(client_at == node), there.compress(server_at == node)]
-        both = stacked(parts)
-        both["hash"] = hashes(both)
-        by_node[node] = both
+        by_node[node] = stacked(parts)
     return by_node
 
 
-def fill(folder: Path, number: int, minutes: int) -> float:
-    """Makes a dataset; returns the CPU seconds that adding took."""
+def later(begun: Records, minute: int, chance: np.random.Generator) -> Records:
+    """What connections that go on show in a minute after their first."""
+    result = stacked([begun])
+    result["first"] = _START + minute * MINUTE + chance.integers(0, MINUTE // 2, len(result))
+    result["last"] = result["first"] + chance.integers(10**6, 2 * 10**10, len(result))
+    result["syn"] = result["synack"] = NEVER
+    result["anchor"] = LONG_AGO
+    result["side"] = NO_CLIENT
+    result["client_isn"] = result["server_isn"] = 0
+    result["events"] = _LATER_EVENTS
+    return result
+
+
+def fill(folder: Path, number: int, minutes: int, *, lasting: bool = False) -> float:
+    """Makes a dataset, in which connections that do not end in their minute go on or not; the CPU seconds it took."""
     chance = np.random.default_rng(1)
     dataset = Dataset.create(folder)
     spent = 0.0
+    going_on: dict[int, deque[Records]] = defaultdict(lambda: deque(maxlen=_LASTING - 1))
+    begun_a_minute = int(number / minutes / (_OF_TEN if lasting else 1))
     for minute in range(minutes):
-        windows = [
-            Window(
-                observer=f"node-{node}", run=f"{node:032x}", number=minute, begin=_START + minute * MINUTE,
-                end=_START + (minute + 1) * MINUTE, packets=len(part) * 5, records=part,
-            )
-            for node, part in records(number // minutes, minute, chance).items()
-        ]  # fmt: skip
+        windows = []
+        for node, begun in records(begun_a_minute, minute, chance).items():
+            parts = [begun, *(later(each, minute, chance) for each in going_on[node])]
+            if lasting:
+                going_on[node].append(begun.compress(begun["events"] == _FIRST_EVENTS))
+            part = stacked(parts)
+            part["hash"] = hashes(part)
+            windows.append(
+                Window(
+                    observer=f"node-{node}", run=f"{node:032x}", number=minute, begin=_START + minute * MINUTE,
+                    end=_START + (minute + 1) * MINUTE, packets=len(part) * 5, records=part,
+                )
+            )  # fmt: skip
         begin = time.process_time()
         dataset.append(windows)
         spent += time.process_time() - begin

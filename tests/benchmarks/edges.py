@@ -1,6 +1,7 @@
 """What adding a dataset up costs: one SQL text on duckdb and on Spark, beside a plain duckdb GROUP BY of its files.
 
     python -m tests.benchmarks.edges --records 5000000 --spark
+    python -m tests.benchmarks.edges --records 5000000 --lasting
     python -m tests.benchmarks.edges --records 50000000
     python -m tests.benchmarks.edges --month
 
@@ -11,9 +12,11 @@ connection, which is the least that whoever counts connections seen by several n
            sum(bytes), min(first), max(last), bit_or(events), count(*)
     FROM connections GROUP BY protocol, client_isn, server_isn
 
-`edges` is netpol's: from the same files to rows of who talked to whom, with owners looked up in a cluster of as many
-pods. `--month` makes what a hub keeps of 30 days of a cluster of 1,000 nodes: 10,000 pods and 300 Services, every pod
-meets 4 of the pods behind them in an hour, a tenth of the pods is replaced every day, 20 connections a second and node.
+`edges` is netpol's: from the same files to rows of who talked to whom, each connection once, with owners looked up in a
+cluster of 2,150 pods and 150 Services, and once without a cluster. With `--lasting`, one connection in ten goes on for half
+an hour, which gives most of the records. `--month` makes what a hub keeps of 30 days of a cluster of 1,000 nodes: 10,000
+pods and 300 Services, every pod meets 4 of the pods behind them in an hour, a tenth of the pods is replaced every day, 20
+connections a second and node.
 Each figure is from a process of its own: user and system time, wall time, and the most memory it held; medians.
 """
 
@@ -65,19 +68,25 @@ from netpol.cluster.timeline import Timeline
 from netpol.dataset.captures import Span
 from netpol.dataset.folder import Dataset
 from netpol.edges.run import flow_table
-from netpol.model.inventory import Inventory, Pod, WorkloadRef
-pods = []
-for number in range(int(sys.argv[2])):
-    ref = WorkloadRef(namespace="shop", name=f"w{number // 10}", kind="Deployment")
-    pods.append(Pod(uid=str(number), namespace="shop", name=f"p{number}", workload=ref, labels={},
-                    addresses=(ip_address(0x0AF4_0000 + number),)))
+from netpol.model.inventory import Inventory, Pod, Service, WorkloadRef
+
+def pod(name, address):
+    ref = WorkloadRef(namespace="shop", name=name, kind="Deployment")
+    return Pod(uid=name, namespace="shop", name=name, workload=ref, labels={"app": name}, addresses=(address,))
+
+pods = [pod(f"p{number}", ip_address(0x0AF4_0000 + number)) for number in range(int(sys.argv[2]))]
+services = []
+for number in range(150 if pods else 0):
+    pods.append(pod(f"s{number}", ip_address(0x0AF4_8000 + number)))
+    services.append(Service(namespace="shop", name=f"s{number}", selector={"app": f"s{number}"},
+                            addresses=(ip_address(0x0AFF_0000 + number),)))
 if sys.argv[3] == "duckdb":
     from netpol.edges.duck import Duck
     engine = Duck()
 else:
     from netpol.edges.spark import Spark
     engine = Spark(sys.argv[3])
-timeline = Timeline.of(Inventory(namespaces={}, pods=tuple(pods)))
+timeline = Timeline.of(Inventory(namespaces={}, pods=tuple(pods), services=tuple(services))) if pods else None
 print(len(flow_table([Dataset.open(Path(sys.argv[1]))], Span(), timeline, engine)))
 """
 
@@ -104,7 +113,7 @@ def report(name: str, runs: list[tuple[float, float, float, str]], base: float) 
 
 def records(options: argparse.Namespace, folder: Path) -> None:
     """Raw records."""
-    fill(folder, options.records, max(options.records // 41_667, 1))
+    fill(folder, options.records, max(options.records // 41_667, 1), lasting=options.lasting)
     Dataset.open(folder).compact()
     say(f"{options.records:,} records, {size(folder, 'connections') / 1e6:.0f} MB")
     threads = min(os.cpu_count() or 1, 4)
@@ -112,7 +121,10 @@ def records(options: argparse.Namespace, folder: Path) -> None:
         name: _GROUP.format(threads=threads, query=query.format(folder=folder))
         for name, query in (("plain", _PLAIN), ("connections", _CONNECTIONS))
     }
-    works = {name: (code,) for name, code in group.items()} | {"edges, duckdb": (_EDGES, str(folder), "2000", "duckdb")}
+    works = {name: (code,) for name, code in group.items()} | {
+        "edges, duckdb": (_EDGES, str(folder), "2000", "duckdb"),
+        "edges, duckdb, no cluster": (_EDGES, str(folder), "0", "duckdb"),
+    }
     found: dict[str, list[tuple[float, float, float, str]]] = {name: [] for name in works}
     for _ in range(options.runs):
         for name, arguments in works.items():
@@ -196,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=5_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--lasting", action="store_true")
     parser.add_argument("--spark", action="store_true")
     parser.add_argument("--month", action="store_true")
     options = parser.parse_args()

@@ -23,11 +23,14 @@ from netpol.flows.assemble import QUOTES_OF_NOTHING
 from netpol.model.inventory import Pod
 from tests.dataset.recordings import HOUR, MINUTE, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, assembled, dataset_of
+from tests.edges.translation import cluster, handshakes
 from tests.flows.reference import SECOND, Packet
 from tests.flows.test_properties import packets_of
 from tests.flows.test_rolling import talks
 
 if TYPE_CHECKING:
+    from random import Random
+
     from netpol.cluster.timeline import Tenancy
     from netpol.dataset.folder import Dataset
 
@@ -152,3 +155,12 @@ def test_ends_may_be_workloads(shop: Dataset) -> None:
             expected[key] = (one[0] + two[0], one[1] + two[1], min(one[2], two[2]), max(one[3], two[3]))
     assert len(found) > 10
     assert found == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 6), st.booleans())
+def test_views_of_one_handshake(chance: Random, count: int, known: bool) -> None:  # noqa: FBT001 - an example
+    timeline = cluster() if known else None
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = dataset_of(Path(folder, "d"), handshakes(chance, count))
+        assert added_up([dataset], Duck(), timeline) == assembled([dataset], timeline)

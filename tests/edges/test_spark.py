@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +19,14 @@ from netpol.edges.spark import Spark
 from netpol.errors import InputError
 from tests.dataset.recordings import HOUR, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, dataset_of
+from tests.edges.translation import cluster, conversations, handshakes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from netpol.dataset.folder import Dataset
+    from tests.flows.reference import Packet
 
 if importlib.util.find_spec("pyspark") is None:
     pytest.skip("pyspark is not installed", allow_module_level=True)
@@ -56,6 +59,14 @@ def test_hours_that_are_added_up_and_those_that_are_not(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "d", PACKETS)
     dataset.roll_up(START // HOUR)
     assert added_up([dataset], Spark(MASTER)) == added_up([dataset], Duck())
+
+
+@pytest.mark.parametrize("made", [handshakes, conversations])
+def test_what_is_made_up(tmp_path: Path, made: Callable[[Random, int], list[Packet]]) -> None:
+    dataset = dataset_of(tmp_path / "d", made(Random(7), 200))
+    flows = added_up([dataset], Spark(MASTER), cluster())
+    assert len(flows.flows) > 10
+    assert flows == added_up([dataset], Duck(), cluster())
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
