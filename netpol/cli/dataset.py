@@ -15,6 +15,9 @@ from netpol.cli import options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from netpol.capture.packets import Tally
+    from netpol.cli.observe import Cluster
+    from netpol.dataset.folder import Dataset
     from netpol.dataset.status import Observer, Status
 
 _AT_ONCE: Final = 500
@@ -60,37 +63,24 @@ def merge(
         list[str],
         typer.Argument(
             metavar="CAPTURE...",
-            help="Other datasets, windows, pcap and pcapng files, folders of them, hubs, or - for standard input.",
+            help="Other datasets, windows, pcap and pcapng files, flow logs, folders of them, hubs, or - for standard "
+            "input.",
             show_default=False,
         ),
     ],
+    cluster: options.Snapshots = None,
 ) -> None:
     """Add records to a dataset, which is made where there is none. What it has already is not added again.
 
-    Of packets, windows of a minute are made, as an agent would have: the same file is added once, however often it is
-    named.
+    Of packets, windows of a minute are made, as an agent would have; what flow logs tell is added up by the hour. The
+    same file is added once, however often it is named; one that has grown since is another. With --cluster, logs may
+    name pods without addresses, and what they tell of Services is told of the pods behind them.
     """
-    from pathlib import Path
+    from netpol.cli.observe import MALFORMED, ClusterChoice, cluster_of
 
-    from netpol.capture.packets import Tally
-    from netpol.cli.hub_captures import local
-    from netpol.cli.observe import MALFORMED, places_of, warn_of_losses
-    from netpol.dataset.bucket import place_of
-    from netpol.dataset.folder import Dataset
-    from netpol.dataset.merging import merged
-    from netpol.errors import InputError
-
-    sources = places_of(local(captures))
-    for source in sources:  # before a dataset is made of what may be named in the wrong place
-        if isinstance(source, Path) and not source.exists():
-            raise InputError("cannot be read: there is no such file or folder", where=(str(source),))
-    target = Dataset.create(place_of(where))
-    tally = Tally()
-    added = 0
-    for count in merged(target, sources, tally, version=_version(), at_once=_AT_ONCE):
-        added += count
-    warn_of_losses(tally)
-    sys.stderr.write(f"{added:,} windows and files added, {tally.packets:,} packets read\n")
+    known = cluster_of(ClusterChoice(paths=cluster)) if cluster else None
+    _, added, tally = filled(where, captures, known)
+    sys.stderr.write(f"{added:,} windows, hours and files added, {tally.packets:,} packets read\n")
     raise typer.Exit(MALFORMED if tally.malformed_captures else 0)
 
 
@@ -100,7 +90,7 @@ def compact(
     roll_up: Annotated[
         bool, typer.Option("--roll-up", help="Also add up every hour that is over to flows, in the table `flows`.")
     ] = False,
-    cluster: options.ClusterPaths = None,
+    cluster: options.Snapshots = None,
 ) -> None:
     """Put the files of each hour together, and clear away what writers left that died.
 
@@ -121,7 +111,7 @@ def compact(
     hours: list[int] = []
     if roll_up:
         knowledge = known.timeline if known else None
-        hours = target.roll_up(hour_of(time.time_ns()) - 1, knowledge, _ends(knowledge) if knowledge else None)
+        hours = target.roll_up(hour_of(time.time_ns()) - 1, knowledge, ends_of(knowledge) if knowledge else None)
     sys.stderr.write(f"{files:,} files put together, {len(hours):,} hours added up\n")
 
 
@@ -169,13 +159,55 @@ def prune(
     )
 
 
+def filled(where: str, captures: list[str], known: Cluster | None) -> tuple[Dataset, int, Tally]:
+    """The dataset there, made if need be, with what captures hold, how much of it was new, and what was read; warns.
+
+    Raises:
+        InputError: A capture cannot be read, or no dataset be made there.
+    """
+    from pathlib import Path
+
+    from netpol.capture.packets import Tally
+    from netpol.cli.hub_captures import local
+    from netpol.cli.observe import note, places_of, warn_of_losses
+    from netpol.cluster.people import PodNames
+    from netpol.dataset.bucket import place_of
+    from netpol.dataset.folder import Dataset
+    from netpol.dataset.merging import merged
+    from netpol.errors import InputError
+
+    sources = places_of(local(captures))
+    for source in sources:  # before a dataset is made of what may be named in the wrong place
+        if isinstance(source, Path) and not source.exists():
+            raise InputError("cannot be read: there is no such file or folder", where=(str(source),))
+    target = Dataset.create(place_of(where))
+    tally = Tally()
+    added = sum(
+        merged(
+            target,
+            sources,
+            tally,
+            version=_version(),
+            at_once=_AT_ONCE,
+            people=PodNames(known.inventory) if known else None,
+            knowledge=known.timeline if known else None,
+            ends=ends_of(known.timeline) if known else None,
+        )
+    )
+    warn_of_losses(tally)
+    if tally.log_records_unplaced and not known:
+        note("who the pods are that logs name without addresses, --cluster knows")
+    return target, added, tally
+
+
 def _version() -> str:
     from netpol.cli.version import installed_version
 
     return installed_version() or "0"
 
 
-def _ends(timeline: Any) -> Any:
+def ends_of(timeline: Any) -> Any:
+    """What names the ends of flows in datasets."""
     from netpol.cluster.resolve import resolve
 
     def ends(table: Any) -> Iterator[tuple[str | None, str | None]]:

@@ -31,10 +31,21 @@ class Format(StrEnum):
 
 def flows(
     captures: options.Captures,
-    cluster: options.ClusterPaths = None,
+    cluster: options.Snapshots = None,
     output: Annotated[
         Format, typer.Option("-o", "--output", help="parquet is binary: redirect it to a file.")
     ] = Format.TABLE,
+    directory: Annotated[
+        str | None,
+        typer.Option(
+            "-d",
+            "--directory",
+            metavar="DIR",
+            help="With -o parquet: a dataset instead of one table, by date and hour, as a hub keeps it. A folder, or "
+            "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX. What it has already stays.",
+            show_default=False,
+        ),
+    ] = None,
     namespace: options.Namespaces = None,
     all_namespaces: options.AllNamespaces = False,
     selector: options.Selector = None,
@@ -68,10 +79,18 @@ def flows(
         raise UsageError("-n needs --cluster", remedy="Without one, addresses have no namespace")
     if labels and not paths:
         raise UsageError("-l needs --cluster", remedy="Without one, addresses have no labels")
+    if directory is not None:
+        if output is not Format.PARQUET:
+            raise UsageError("-d needs -o parquet", remedy="Redirect other formats to a file")
+        if wanted or labels or since or until or engine or strict:
+            raise UsageError(
+                "-d takes all flows: no -n, -l, --since, --until, --engine or --strict",
+                remedy="Choose where the dataset is read",
+            )
+        raise typer.Exit(_write_dataset(directory, captures, paths))
     if output is Format.PARQUET and sys.stdout.isatty():
-        raise UsageError(
-            "Parquet would garble the terminal", remedy="Redirect it: netpol flows ... -o parquet > flows.parquet"
-        )
+        remedy = "Redirect it: netpol flows ... -o parquet > flows.parquet; or name a folder for a dataset: -d DIR"
+        raise UsageError("Parquet would garble the terminal", remedy=remedy)
     known = cluster_of(ClusterChoice(paths=paths)) if paths else None
     if known:
         warn_of_unknown_namespaces(wanted, known)
@@ -88,6 +107,24 @@ def flows(
         )
     _account(reading)
     raise typer.Exit(reading.exit_code)
+
+
+def _write_dataset(directory: str, captures: list[str], paths: list[str]) -> int:
+    """Adds all that there is, then adds it up; the exit code."""
+    from netpol.cli.dataset import ends_of, filled
+    from netpol.cli.observe import MALFORMED, ClusterChoice, cluster_of
+
+    known = cluster_of(ClusterChoice(paths=paths)) if paths else None
+    target, _, tally = filled(directory, captures, known)
+    target.compact()
+    timeline = known.timeline if known else None
+    for hour in target.hours()[-1:]:
+        target.roll_up(hour, timeline, ends_of(timeline) if timeline else None)
+    flows = target.status().tables["flows"]
+    sys.stderr.write(
+        f"{tally.packets:,} packets read; {flows.rows or 0:,} flows of {len(target.hours()):,} hours in {directory}\n"
+    )
+    return MALFORMED if tally.malformed_captures else 0
 
 
 def _named(

@@ -30,6 +30,18 @@ ClusterPaths = Annotated[
         show_default=False,
     ),
 ]
+Snapshots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cluster",
+        metavar="PATH",
+        help="Who owns which address: a file or folder of manifests or of `kubectl get -o yaml|json` output, or -. "
+        "Repeat it for snapshots of several times.",
+        show_default=False,
+    ),
+]
+"""Where nobody asks a cluster that is not named."""
+
 PolicySet = Annotated[
     list[str],
     typer.Argument(

@@ -2,7 +2,8 @@
 
 `window.Window` is what one observer saw in one minute; `window_codec` writes it down and reads it back, from whoever
 sent it. `folder.Dataset` keeps windows in a folder or a bucket that many may write to and read from at once, without a
-lock; `captures.read_captures` reads packets, windows, datasets and flows as one sequence.
+lock; `captures.read_captures` reads packets, windows, datasets and flows as one sequence. `merging.merged` adds all of
+these to a dataset: `recorder` makes windows of packets, `telling` hours added up of flow logs.
 
 `place.Place` is all that the rest knows of where files lie: in a folder (`place.Folder`), or below the prefix
 `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX` (`bucket.Bucket`). Whoever reads files in another way asks
@@ -26,7 +27,9 @@ object, that is there when all of it is (PUT, or the end of an upload in parts),
 Its footer has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to be
 read beside it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`, the
 NAMEs of the hour before whose `carry` went into it. A window that lies in several files counts once. Windows that a
-rollup has are not to be read in `connections` beside it.
+rollup has are not to be read in `connections` beside it. A rollup of flow logs, which have no windows, has one row in
+`windows` for what a file told of the hour, and in its footer `logs`: for each kind of log its `kind`, and how many of its
+records were `read`, `used`, and `unplaced` because they do not say who is at one end.
 
 Nanoseconds are signed, since the Unix epoch, UTC. Addresses in `connections`, `names` and `carry` are two unsigned
 64-bit words: in `names` those of an IPv6 address, IPv4 ones IPv4-mapped (::ffff:a.b.c.d); elsewhere those of an IPv6
@@ -97,7 +100,8 @@ flows: one row per hour, client, server, protocol, port and outcome, and where a
     two_way BOOLEAN             Payload went both ways, by then.
     minutes BIGINT              Bit n: there were packets in minute n of the hour. bit_or adds up, bit_count counts.
     source, destination VARCHAR  namespace/name[Kind] and the like; NULL without a cluster.
-`netpol flows -o parquet` writes the same columns, but for minutes, and source and destination only with --cluster.
+`netpol flows -o parquet` writes the same columns to one file, but for minutes, and source and destination only with
+--cluster; with `-d` it writes all of a dataset.
 
 carry: the columns of `connections` from low_high on: connections that may go on after the hour, view by view, and
     told UTINYINT               0: counts in no hour yet, and its packets are in no row; else 1 plus the number of the

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from netpol.sources.kinds import Kind
+from netpol.sources.read import UNTOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from netpol.capture.packets import Tally
     from netpol.dataset.index import File
+    from netpol.dataset.layout import LogNote
     from netpol.dataset.window_rows import WindowRow
     from netpol.errors import InputError
 
@@ -52,6 +57,16 @@ class Account:
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((begin, end))
+
+    def logs(self, notes: Iterable[LogNote]) -> None:
+        """Takes what is known of flow logs that something was made of."""
+        for note in notes:
+            self._tally.log_records += note.read
+            self._tally.log_records_used += note.used
+            self._tally.log_records_unplaced += note.unplaced
+            with suppress(ValueError):  # of a newer version
+                kind = Kind(note.kind)
+                self._tally.untold[kind.value] = UNTOLD[kind]
 
     def broken(self, files: Iterable[tuple[str, str]]) -> None:
         """Takes files that cannot be read at all: nobody knows how many windows were in them."""

@@ -30,12 +30,15 @@ from netpol.sources.tally import LogTally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from netpol.capture.name_evidence import NameSink
     from netpol.capture.packets import Tally
     from netpol.capture.records import Source
     from netpol.capture.sources import Input
     from netpol.dataset.place import Place
     from netpol.dataset.window import Window
     from netpol.flows.assemble import Item
+    from netpol.flows.records import Records
+    from netpol.flows.rows import Rows
     from netpol.names.part import NameTaker
     from netpol.sources.kinds import Kind
     from netpol.sources.people import People
@@ -122,8 +125,8 @@ def read_captures(
         )
     if kinds.windows:
         streams.append(_windows(kinds.windows, datasets, account, names, span))
-    streams += [_flows(each, tally, span) for each in kinds.tables]
-    streams += [_within(_log(each, kind, tally, names, people), span) for each, kind in kinds.logs]
+    streams += [_within(read_flow_table(each, tally), span) for each in kinds.tables]
+    streams += [_within(read_flow_log(each, kind, tally, names, people), span) for each, kind in kinds.logs]
     if len(streams) == 1:
         yield from streams[0]
     else:
@@ -280,8 +283,12 @@ def _moved(each: Input) -> bool:
     return each.path is not None and each.path.parent.name == INBOX and not each.path.exists()
 
 
-def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
-    """Rows of a Parquet file."""
+def read_flow_table(each: Input, tally: Tally) -> Iterator[Rows]:
+    """The rows of a Parquet file, as `netpol flows -o parquet` writes them.
+
+    Raises:
+        InputError: It cannot be read, and was named.
+    """
     tally.size = None
     tally.captures += 1
     with tempfile.NamedTemporaryFile(prefix="netpol-", suffix=".parquet") as copy:
@@ -291,15 +298,12 @@ def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
             path = Path(copy.name)
         try:
             for rows, wrong in read_flows(Engine(Folder(path.parent)), path.name):
-                chosen = rows.compress(
-                    (rows["last"] >= (span.since or 0)) & (rows["first"] < (span.until or np.iinfo(np.int64).max))
-                )
-                packets = int(chosen["packets"].sum())
+                packets = int(rows["packets"].sum())
                 tally.packets += packets + wrong
                 tally.decoded += packets
                 tally.drop(NO_FLOWS, wrong)
-                if len(chosen):
-                    yield chosen
+                if len(rows):
+                    yield rows
         except GoneError as error:
             raise InputError("cannot be read: it is not there any more", where=(each.place,)) from error
         except InputError as error:
@@ -308,8 +312,14 @@ def _flows(each: Input, tally: Tally, span: Span) -> Iterator[Item]:
             tally.damage(str(error), malformed=True)
 
 
-def _log(each: Input, kind: Kind, tally: Tally, names: NameTaker | None, people: People | None) -> Iterator[Item]:
-    """What a flow log says."""
+def read_flow_log(
+    each: Input, kind: Kind, tally: Tally, names: NameSink | None, people: People | None
+) -> Iterator[Records | Rows]:
+    """What a flow log says; the tally is complete when the iterator is exhausted.
+
+    Raises:
+        OSError: Reading failed.
+    """
     tally.size = None
     tally.captures += 1
     records = LogTally()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netpol.capture.packets import Tally
     from netpol.dataset.index import Hour
     from netpol.dataset.place import Place
-    from netpol.dataset.rollup import Ends
+    from netpol.dataset.rollup import Ends, Told
     from netpol.dataset.status import Status
     from netpol.dataset.upkeep import Pruned
     from netpol.dataset.window import Window
@@ -117,6 +117,25 @@ class Dataset:
                 self._writing.windows(hour, fresh)
             added += len(fresh)
         return added
+
+    def take(self, row: WindowRow, told: Told) -> bool:
+        """Adds what was told of an hour that nobody recorded, added up; what is there already is not added again.
+
+        Args:
+            row: What stands for it: as for one window, which begins when the hour does.
+            told: What was told.
+
+        Returns:
+            Whether it was added.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        hour = layout.hour_of(row.begin)
+        if self._index.hour(hour).has(row):
+            return False
+        self._rollups.take(hour, row, told)
+        return True
 
     def read(  # noqa: PLR0913 - bounds, and who takes what
         self,
@@ -336,7 +355,9 @@ class Dataset:
         self._upkeep.drop_replaced(found.hour, keep=name)
 
     def compact(self) -> int:
-        """Puts the windows of each hour into one file, and clears away what is left of writers that died.
+        """Puts the windows of each hour into one file, and what logs tell of it into another.
+
+        What is left of writers that died is cleared away.
 
         Returns:
             How many files were put together.
@@ -346,7 +367,21 @@ class Dataset:
         """
         self._upkeep.sweep()
         with layout.looked_up(self.place, WINDOWS):
-            return sum(self._upkeep.compact(hour) for hour in self.hours())
+            return sum(self._upkeep.compact(hour) + self._put_together(hour) for hour in self.hours())
+
+    def _put_together(self, hour: int) -> int:
+        """The rollups of an hour that stand by themselves; one that cannot be read leaves all as they are."""
+        if len(layout.files(self.place, WINDOWS, hour)) < 2:
+            return 0
+        try:
+            count = self._rollups.together(self._index.hour(hour))
+        except NewerError:
+            raise
+        except (GoneError, InputError):
+            return 0
+        if count:
+            self._upkeep.drop_replaced(hour)
+        return count
 
     def take_in(self, other: Dataset) -> int:
         """Takes in all that another dataset holds, in the form in which it is there; returns how many files that were.

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,11 +33,54 @@ _HOUR: Final = re.compile(r"hour=([01][0-9]|2[0-3])")
 _DATE: Final = re.compile(r"date=([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _FILE: Final = re.compile(r"([0-9a-f]{32})\.parquet")
 _MOST_MARK: Final = 1 << 16
+_MOST_RECORDS: Final = 1 << 53
 _NEWER: Final = "Read it with that version of netpol, or a newer one"
 
 
 class NewerError(InputError):
     """A newer version of netpol wrote it: what is in it cannot be told, so that nothing of it is used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class LogNote:
+    """What became of the records of flow logs of one kind.
+
+    Attributes:
+        kind: As `netpol.sources.kinds` calls it.
+        read: How many there were.
+        used: Of those, what was of use.
+        unplaced: Of those, what tells of connections without saying who is at one end.
+    """
+
+    kind: str
+    read: int
+    used: int
+    unplaced: int
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> LogNote:
+        """What metadata says.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: A count is none.
+            ValueError: The same.
+        """
+        counts = {name: said[name] for name in ("read", "used", "unplaced")}
+        if not all(isinstance(count, int) and 0 <= count < _MOST_RECORDS for count in counts.values()):
+            raise ValueError("a count that is none")
+        return cls(kind=str(said["kind"]), **counts)
+
+
+def summed(notes: Iterable[LogNote]) -> tuple[LogNote, ...]:
+    """One for each kind."""
+    result: dict[str, LogNote] = {}
+    for note in notes:
+        one = result.get(note.kind)
+        result[note.kind] = note if one is None else LogNote(
+            kind=note.kind, read=one.read + note.read, used=one.used + note.used, unplaced=one.unplaced + note.unplaced
+        )  # fmt: skip
+    return tuple(sorted(result.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +92,21 @@ class Note:
         replaces: Names of files, without suffix, that are not to be read beside it.
         behind: Of a rollup: the rollups of the hour before, whose connections go on in it; None: of one that stands by
             itself.
+        logs: Of a rollup: the flow logs that it was made of, which do not tell everything.
     """
 
     rollup: bool = False
     replaces: frozenset[str] = field(default_factory=frozenset)
     behind: frozenset[str] | None = None
+    logs: tuple[LogNote, ...] = ()
 
     def text(self) -> str:
         """As JSON."""
         said: dict[str, Any] = {"format": FORMAT, "version": VERSION, "rollup": self.rollup}
         said["replaces"] = sorted(self.replaces)
         said["behind"] = None if self.behind is None else sorted(self.behind)
+        if self.logs:
+            said["logs"] = [asdict(each) for each in self.logs]
         return json.dumps(said)
 
 
@@ -79,6 +126,7 @@ def read_note(text: bytes | None, place: str) -> Note:
             rollup=said["rollup"] is True,
             replaces=frozenset(map(str, said["replaces"])),
             behind=None if behind is None else frozenset(map(str, behind)),
+            logs=tuple(LogNote.of(each) for each in said.get("logs", ())),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("its footer does not say what it replaces", where=(place,)) from error

@@ -1,4 +1,4 @@
-"""Whatever holds records into one dataset: packets become windows, windows stay what they are."""
+"""Whatever holds records into one dataset: packets become windows, and these stay so; what logs tell is added up."""
 
 from __future__ import annotations
 
@@ -8,40 +8,52 @@ from netpol.dataset.captures import kinds_of, read_window_of
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import NewerError
 from netpol.dataset.recorder import record
+from netpol.dataset.telling import Teller
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from netpol.capture.packets import Tally
     from netpol.capture.sources import Input
     from netpol.dataset.place import Place
+    from netpol.dataset.rollup import Ends
     from netpol.dataset.window import Window
+    from netpol.flows.knowledge import Knowledge
+    from netpol.flows.table import FlowTable
+    from netpol.sources.people import People
 
 
-def merged(
-    target: Dataset, paths: Sequence[Path | Literal["-"] | Place], tally: Tally, *, version: str, at_once: int
+def merged(  # noqa: PLR0913 - what is known of a cluster
+    target: Dataset,
+    paths: Sequence[Path | Literal["-"] | Place],
+    tally: Tally,
+    *,
+    version: str,
+    at_once: int,
+    people: People | None = None,
+    knowledge: Knowledge | None = None,
+    ends: Callable[[FlowTable], Iterator[Ends]] | None = None,
 ) -> Iterator[int]:
     """Adds all that the paths hold; yields how much was added, now and then.
 
     Args:
         target: What it is added to.
-        paths: Datasets, windows and captures.
+        paths: Datasets, windows, captures, flow logs and tables of flows.
         tally: Counts the packets of captures, and what could not be read.
         version: Of netpol.
         at_once: Windows that are held in memory.
+        people: Knows pods by their names, for flow logs that have no addresses.
+        knowledge: What the cluster knows, for flow logs.
+        ends: Names the source and the destination of the flows of logs.
 
     Raises:
-        InputError: A path cannot be read, or holds what has no windows: flows, and logs of them.
+        InputError: A path cannot be read, or a log tells of more hours than can be.
         OSError: The dataset cannot be written.
     """
     kinds = kinds_of(paths)
-    for each in (*kinds.tables, *(log for log, _ in kinds.logs)):
-        if each.named:
-            remedy = "Give captures, windows or datasets; flows are read where they are"
-            raise InputError("flows, which have no windows to be kept", where=(each.place,), remedy=remedy)
-        tally.pass_over(each.place)
+    teller = Teller(target, tally, version=version, people=people, knowledge=knowledge, ends=ends)
     for where in kinds.datasets:
         yield target.take_in(Dataset.open(where))
     waiting: list[Window] = []
@@ -51,6 +63,10 @@ def merged(
             yield target.append(waiting)
             waiting.clear()
     yield target.append(waiting)
+    for log, kind in kinds.logs:
+        yield teller.log(log, kind)
+    for table in kinds.tables:
+        yield teller.table(table)
 
 
 def _windows(windows: Sequence[Input], captures: Sequence[Input], tally: Tally, version: str) -> Iterator[Window]:

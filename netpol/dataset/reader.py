@@ -121,6 +121,7 @@ class Reader:
 
     def _rolled_hour(self, hour: Hour) -> Iterator[Rows]:
         for file in hour.rollups:
+            self._account.logs(file.note.logs)
             for row in file.rows:
                 self._account.window(row)
             try:

@@ -45,25 +45,26 @@ def record(capture: Input, tally: Tally, *, version: str) -> Iterator[Window]:
     Raises:
         InputError: It is no capture.
     """
-    recorder = _Recorder(_run(capture), _observer(capture), version, tally)
+    recorder = _Recorder(run_of(capture), observer_of(capture), version, tally)
     for batch in read_inputs([capture], tally, names=recorder.names):
         yield from recorder.take(batch)
     yield from recorder.rest()
 
 
-def _run(capture: Input) -> str:
+def run_of(source: Input) -> str:
     """What stands for the observer's run: the content."""
-    if capture.path is None or not capture.again:
+    if source.path is None or not source.again:
         return uuid.uuid4().hex
     digest = hashlib.sha256()
-    with capture.path.open("rb") as file:
+    with source.path.open("rb") as file:
         while block := file.read(_READ_AT_ONCE):
             digest.update(block)
     return digest.hexdigest()[:32]
 
 
-def _observer(capture: Input) -> str:
-    name = capture.path.name if capture.path is not None else "stdin"
+def observer_of(source: Input) -> str:
+    """What stands for the observer's name: the file's."""
+    name = source.path.name if source.path is not None else "stdin"
     return _NO_NAME.sub("-", name.lower())[:200].strip("-.") or "capture"
 
 

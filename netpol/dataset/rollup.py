@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from netpol.dataset.engine import Engine
     from netpol.dataset.index import File, Hour
+    from netpol.dataset.layout import LogNote
     from netpol.dataset.reading import Placed, Recorded
+    from netpol.dataset.window_rows import WindowRow
     from netpol.dataset.writing import Writing
     from netpol.flows.knowledge import Knowledge
     from netpol.flows.records import Records
@@ -35,6 +38,33 @@ if TYPE_CHECKING:
 
 Ends = tuple[str | None, str | None]
 """Names of the source and the destination of a flow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What flow logs or tables of flows tell of an hour.
+
+    Attributes:
+        items: Partial connections and flows.
+        names: What is said about names.
+        logs: What became of the records of logs.
+        knowledge: What the cluster knows.
+        ends: Names the ends of flows.
+    """
+
+    items: Sequence[Records | Rows]
+    names: NamesPart
+    logs: tuple[LogNote, ...]
+    knowledge: Knowledge | None
+    ends: Callable[[FlowTable], Iterator[Ends]] | None
+
+
+_TOGETHER: Final = """SELECT client, server, protocol, port, sum(connections)::BIGINT AS connections,
+    sum(packets)::BIGINT AS packets, sum(bytes)::BIGINT AS bytes, min(first_seen) AS first_seen,
+    max(last_seen) AS last_seen, outcome, direction, bool_or(two_way) AS two_way, bit_or(minutes) AS minutes, source,
+    destination
+FROM files GROUP BY client, server, protocol, port, outcome, direction, source, destination
+ORDER BY client, server, protocol, port, outcome, direction, source, destination"""
 
 LIMITS: Final = Limits(connections=1 << 19, pieces=1 << 16, undecided=1 << 18)
 
@@ -92,6 +122,47 @@ class Rollups:
         self._writing.table(FLOWS, hour.hour, name, _parts(table, ends), note)
         self._writing.commit(hour.hour, name, rows, note)
         return name
+
+    def take(self, hour: int, row: WindowRow, told: Told) -> None:
+        """Adds up what was told of an hour that nobody recorded.
+
+        Args:
+            hour: Hours since the Unix epoch.
+            row: What stands for it in `windows`.
+            told: What was told.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        name = layout.identifier([f"told {row.identity}"])
+        note = Note(rollup=True, logs=told.logs)
+        self._write_carry(hour, name, empty(), note)
+        self._writing.evidence(hour, name, told.names, note)
+        table = assemble(iter(told.items), knowledge=told.knowledge, limits=LIMITS)
+        self._writing.table(FLOWS, hour, name, _parts(table, told.ends), note)
+        self._writing.commit(hour, name, [row], note)
+
+    def together(self, hour: Hour) -> int:
+        """Puts rollups that know nothing of the hour before into one; returns how many these were.
+
+        Raises:
+            GoneError: A file was there and is not any more.
+            InputError: A file cannot be read.
+            OSError: The result cannot be written.
+        """
+        apart = [file for file in hour.rollups if file.note.behind is None]
+        if len(apart) < 2:
+            return 0
+        names = sorted(file.name for file in apart)
+        gone = frozenset(names).union(hour.replaced, hour.outdone, *(each.note.replaces for each in apart))
+        note = Note(rollup=True, replaces=gone, logs=layout.summed(log for file in apart for log in file.note.logs))
+        name = layout.identifier(["told together", *names])
+        for table in (CARRY, NAMES, FLOWS):
+            query = _TOGETHER if table == FLOWS else "SELECT * EXCLUDE (file_row_number, filename) FROM files"
+            files = [layout.file(table, hour.hour, each) for each in names]
+            self._writing.table(table, hour.hour, name, [Part(query=query, files=files)], note)
+        self._writing.commit(hour.hour, name, added_up([row for file in apart for row in file.rows]), note)
+        return len(apart)
 
     def _items(self, hour: int, placed: Sequence[Placed], carried: Records, names: Names) -> Iterator[Records]:
         if len(carried):

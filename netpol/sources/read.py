@@ -40,7 +40,7 @@ _MOST: Final = 1 << 58
 
 _NO_NAMES: Final = "DNS answers in flow logs whose names no message can hold"
 
-_UNTOLD: Final = {
+UNTOLD: Final = {
     Kind.HUBBLE: hubble.UNTOLD,
     Kind.ZEEK: zeek.UNTOLD,
     Kind.ZEEK_JSON: zeek.UNTOLD,
@@ -51,6 +51,7 @@ _UNTOLD: Final = {
     Kind.CALICO: calico.UNTOLD,
     Kind.INSPEKTOR: inspektor.UNTOLD,
 }
+"""What each kind of log does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def read_log(
     Raises:
         OSError: Reading failed. A compressed stream that is damaged is used up to there, and counted.
     """
-    tally.untold[log.kind.value] = _UNTOLD[log.kind]
+    tally.untold[log.kind.value] = UNTOLD[log.kind]
     said = _Said(tally, names, people, log.changed)
     parse = parser_of(log.kind)
     number = 0

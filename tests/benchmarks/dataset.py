@@ -4,9 +4,9 @@
 
 The records are those of a made-up cluster: every connection (a handshake, data both ways, an end) is seen on the
 client's node before and on the server's node after a Service's address was rewritten, as agents record it, minute by
-minute; one in ten does not end in its minute. Clients come back to the same few servers, as they do, so that an hour adds
-up to few rows. Each figure is from a process of its own: user and system time, and the most memory it held, medians of
-`--runs` in turns. `plain` is duckdb alone, with the threads and the memory that netpol gives it:
+minute; one in ten does not end in its minute. Clients come back to the same few servers, as they do, so that an hour
+adds up to few rows. Each figure is from a process of its own: user and system time, and the most memory it held,
+medians of `--runs` in turns. `plain` is duckdb alone, with the threads and the memory that netpol gives it:
 
     SELECT low, high, high_port, protocol, sum(packets), sum(bytes), min(first), max(last), bit_or(events), count(*)
     FROM connections GROUP BY ALL

@@ -13,10 +13,10 @@ connection, which is the least that whoever counts connections seen by several n
     FROM connections GROUP BY protocol, client_isn, server_isn
 
 `edges` is netpol's: from the same files to rows of who talked to whom, each connection once, with owners looked up in a
-cluster of 2,150 pods and 150 Services, and once without a cluster. With `--lasting`, one connection in ten goes on for half
-an hour, which gives most of the records. `--month` makes what a hub keeps of 30 days of a cluster of 1,000 nodes: 10,000
-pods and 300 Services, every pod meets 4 of the pods behind them in an hour, a tenth of the pods is replaced every day, 20
-connections a second and node.
+cluster of 2,150 pods and 150 Services, and once without a cluster. With `--lasting`, one connection in ten goes on for
+half an hour, which gives most of the records. `--month` makes what a hub keeps of 30 days of a cluster of 1,000 nodes:
+10,000 pods and 300 Services, every pod meets 4 of the pods behind them in an hour, a tenth of the pods is replaced
+every day, 20 connections a second and node.
 Each figure is from a process of its own: user and system time, wall time, and the most memory it held; medians.
 """
 

@@ -55,7 +55,7 @@ def test_every_command_takes_it_like_the_captures_that_it_was_made_of(
 
 def test_merging_again_adds_nothing(netpol: Netpol, folder: Path, shop: Path, tmp_path: Path) -> None:
     again = netpol("dataset", "merge", folder, shop / NODES[0])
-    assert (again.code, again.err.split(",")[0]) == (0, "0 windows and files added")
+    assert (again.code, again.err.split(",")[0]) == (0, "0 windows")
     copied = netpol("dataset", "merge", tmp_path / "copy", folder)
     assert copied.code == 0
     flows = [netpol("flows", path, "-o", "json").out for path in (folder, tmp_path / "copy")]
@@ -151,3 +151,47 @@ def test_records_that_netpol_did_not_write_are_told_by_name(netpol: Netpol, tmp_
     assert answer.code == 2
     assert str(file) in answer.err
     assert answer.out == ""
+
+
+def test_flows_as_a_dataset_are_what_a_hub_would_keep(netpol: Netpol, folder: Path, shop: Path, sample: Path) -> None:
+    known = ("--cluster", sample / "cluster.yaml")
+    there = folder.parent / "flows"
+    answer = netpol("flows", *(shop / node for node in NODES), *known, "-o", "parquet", "-d", there)
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.endswith(f"133 flows of 1 hours in {there}\n")
+    netpol("dataset", "compact", folder, "--roll-up", *known)
+    kept, written = ({str(file.relative_to(place)) for file in place.rglob("*.parquet")} for place in (folder, there))
+    assert written == kept
+    assert any(name.startswith("flows/date=2026-11-22/hour=03/") for name in written)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-d", "x"), "-d needs -o parquet"),
+        (("-o", "parquet", "-d", "x", "--since", "1h"), "-d takes all flows"),
+        (("-o", "parquet", "-d", "x", "--strict"), "-d takes all flows"),
+    ],
+)
+def test_what_a_dataset_of_flows_does_not_take(
+    netpol: Netpol, shop: Path, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    place = str(tmp_path / "x")
+    answer = netpol("flows", shop / NODES[0], *(place if word == "x" else word for word in options))
+    assert answer.code == 2
+    assert said in answer.err
+    assert not (tmp_path / "x").exists()
+
+
+def test_logs_that_name_pods_need_the_cluster(netpol: Netpol, tmp_path: Path) -> None:
+    log = tmp_path / "flows.json"
+    ends = {f"{end}_{name}": value for end in ("source", "dest") for name, value in
+            (("name", "web-*"), ("namespace", "shop"), ("type", "wep"))}  # fmt: skip
+    record = {"start_time": "2026-11-22T03:00:00Z", "end_time": "2026-11-22T03:05:00Z", "action": "Allow",
+              "reporter": "Src", "protocol": "tcp", "dest_port": 80, "packets_in": 1, "packets_out": 1, "bytes_in": 1,
+              "bytes_out": 1, "source_labels": "app=web", "dest_labels": "app=api", **ends}  # fmt: skip
+    log.write_text(json.dumps(record) + "\n")
+    answer = netpol("dataset", "merge", tmp_path / "d", log)
+    assert answer.code == 0
+    assert "who the pods are that logs name without addresses, --cluster knows" in answer.err
+    assert answer.err.splitlines()[-1].startswith("0 windows, hours and files added")

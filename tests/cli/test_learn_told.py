@@ -191,6 +191,33 @@ def test_a_log_teaches_what_the_packets_teach_but_for_what_the_summary_names(
     assert all(taken), "a limit that takes nothing away here is not shown to be one"
 
 
+@pytest.mark.parametrize("telling", TELLINGS)
+def test_a_dataset_of_logs_teaches_what_these_teach(
+    telling: str, netpol: Netpol, world: World, sample: Path, tmp_path: Path
+) -> None:
+    logs, dataset = tmp_path / "logs", tmp_path / "dataset"
+    logs.mkdir()
+    for name, text in world.told[telling].items():
+        (logs / name).write_text(text)
+    known = ("--cluster", sample / "cluster.yaml")
+    merged = netpol("dataset", "merge", dataset, logs, *known)
+    assert merged.code == 0, merged.err
+    again = netpol("dataset", "merge", dataset, logs, *known)
+    assert (again.code, again.err.splitlines()[-1].split(",")[0]) == (0, "0 windows")
+    assert netpol("dataset", "compact", dataset).code == 0
+    answers = [netpol("learn", place, *known, "-d", tmp_path / place.stem / "out") for place in (logs, dataset)]
+    assert [answer.code for answer in answers] == [0, 0], answers[1].err
+    outputs = tmp_path / "logs" / "out", tmp_path / "dataset" / "out"
+    learned = [
+        {str(file.relative_to(out)): file.read_text() for file in out.rglob("*") if file.is_file()} for out in outputs
+    ]
+    summaries = [json.loads(files.pop("summary.json")) for files in learned]
+    assert learned[0] == learned[1]
+    for summary in summaries:
+        del summary["packets"]["captures"]
+    assert summaries[0] == summaries[1]
+
+
 def test_what_is_told_anew_is_what_the_programs_told(world: World, sample: Path) -> None:
     """The writers' own reading of the captures, against the word of the programs that made the traffic."""
     wanted: Counter[tuple[Any, ...]] = Counter()

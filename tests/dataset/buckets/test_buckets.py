@@ -201,7 +201,7 @@ def test_commands_take_it_like_a_folder(netpol: Netpol, s3: Store, tmp_path: Pat
 def test_the_commands_for_datasets(netpol: Netpol, store: Store, tmp_path: Path) -> None:
     where = f"{store}/some/where"
     merged = netpol("dataset", "merge", where, *CAPTURES)
-    assert (merged.code, merged.err.split(",")[0]) == (0, "2 windows and files added")
+    assert (merged.code, merged.err.split(",")[0]) == (0, "2 windows")
     said = json.loads(netpol("dataset", "inspect", where, "-o", "json").out)
     assert said["hours"]["as_recorded"] == 1
     assert " 1 hours added up" in netpol("dataset", "compact", where, "--roll-up", "--cluster", CLUSTER).err
