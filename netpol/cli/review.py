@@ -60,6 +60,7 @@ def review(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """Report on a change of policies: which connections differ, on what evidence, and what to check by hand.
 
@@ -76,10 +77,13 @@ def review(
     from netpol.cli.review_markdown import markdown
     from netpol.cli.tier_notes import warn_of_missing_tiers, warn_of_names
     from netpol.cli.times import span_of
+    from netpol.errors import UsageError
     from netpol.review.findings import Severity
     from netpol.review.report_build import Known, report_of
     from netpol.review.report_findings import ALL_CHECKS, findings_of
 
+    if engine and not captures:
+        raise UsageError("--engine needs captures", remedy="Name the dataset that it is to add up")
     paths = cluster_paths(cluster, captures or [], context, kubeconfig)
     refuse_shared_stdin([old], [new], paths, captures or [])
     inputs = Inputs(old, new, ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
@@ -94,7 +98,7 @@ def review(
     remarks: tuple[ToCheck, ...] = ()
     if captures:
         known = cluster_from(inputs.inventory)
-        reading = read(captures, known, span=span_of(since, until), strict=strict)
+        reading = read(captures, known, span=span_of(since, until), strict=strict, engine=engine)
         captured, uses = _captured(reading, known, before, after)
         exit_code = reading.exit_code
         remarks = tuple(losses(reading.tally))

@@ -59,6 +59,7 @@ def why(
     since: options.Since = None,
     until: options.Until = None,
     strict: options.Strict = False,
+    engine: options.Engine = "",
 ) -> None:
     """Trace every rule of a policy to the connections that it is there for.
 
@@ -74,7 +75,7 @@ def why(
     refuse_shared_stdin(captures, paths, policies or [])
     named = read_policy_set(policies) if policies else None
     known = cluster_of(ClusterChoice(paths=paths, context=context, kubeconfig=kubeconfig))
-    reading = read(captures, known, span=span_of(since, until), strict=strict)
+    reading = read(captures, known, span=span_of(since, until), strict=strict, engine=engine)
     found = _learned(reading, known) if named is None else _namespaced(named)
     traces = [trace for trace in _traces(wanted, found, reading, known) if wanted.includes(trace)]
     _refuse_missing(wanted, traces)

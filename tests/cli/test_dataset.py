@@ -75,6 +75,28 @@ def test_the_engine_of_datasets_reads_nothing_else(netpol: Netpol, folder: Path,
     assert (answer.code, "--engine abacus is not known" in answer.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("learn",), ("flows",), ("graph",), ("egress",), ("check", "--policies", "existing.yaml"), ("why", "shop/web"),
+        ("review", "existing.yaml", "existing.yaml"),
+    ],
+)  # fmt: skip
+def test_every_command_that_reads_datasets_takes_an_engine(
+    netpol: Netpol, folder: Path, sample: Path, command: tuple[str, ...]
+) -> None:
+    name, *rest = (sample / word if word.endswith(".yaml") else word for word in command)
+    where = [*rest, folder] if name in {"review", "why"} else [folder, *rest]
+    known = ("--cluster", sample / "cluster.yaml")
+    assert "--engine abacus is not known" in netpol(name, *where, *known, "--engine", "abacus").err
+    assert "is not known" not in netpol(name, *where, *known, "--engine", "duckdb").err
+
+
+def test_a_review_without_captures_has_nothing_to_add_up(netpol: Netpol, sample: Path) -> None:
+    answer = netpol("review", sample / "existing.yaml", sample / "existing.yaml", "--engine", "spark")
+    assert (answer.code, "--engine needs captures" in answer.err) == (2, True)
+
+
 def test_inspect_tells_what_is_there(netpol: Netpol, folder: Path) -> None:
     said = json.loads(netpol("dataset", "inspect", folder, "-o", "json").out)
     assert (said["format"], said["version"]) == ("netpol-dataset", 1)
