@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from netpol.edges.tables import Table
 
 LOCAL: Final = "local[*]"
+_CALLED: Final = "An error occurred while calling"
 _CONNECT: Final = "sc://"
 _TYPES: Final = {"UBIGINT": "DECIMAL(20, 0)"}
 """What Spark calls what it has no own type for: it reads unsigned 64-bit integers of Parquet so."""
@@ -150,5 +151,11 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError, OSError, RuntimeError) as error:
-        said = str(error).strip() or type(error).__name__
-        raise InputError(f"{what}: {said.splitlines()[0][:200]}") from error
+        raise InputError(f"{what}: {_first_words(error)}") from error
+
+
+def _first_words(error: Exception) -> str:
+    """Of what Java says, the reason stands in the second line, below which of its objects was called."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = lines[1] if len(lines) > 1 and lines[0].startswith(_CALLED) else lines[0]
+    return reason.removeprefix(": ")[:200]

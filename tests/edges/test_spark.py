@@ -15,7 +15,7 @@ import pytest
 from netpol.cluster.manifests import load
 from netpol.cluster.timeline import Timeline
 from netpol.edges.duck import Duck
-from netpol.edges.spark import Spark
+from netpol.edges.spark import Spark, _told
 from netpol.errors import InputError
 from tests.dataset.recordings import HOUR, START
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, dataset_of
@@ -75,6 +75,14 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     damaged.write_bytes(b"PAR1")
     with pytest.raises(InputError, match="cannot be added up"):
         added_up([dataset], Spark(MASTER))
+
+
+def test_a_file_system_that_spark_does_not_have_is_named() -> None:
+    """Of what Java says, not that something was called."""
+    spark = Spark(MASTER)
+    with pytest.raises(InputError, match="No FileSystem for scheme"), _told("asked"):
+        spark._session.read.parquet("nowhere://bucket/file")
+    spark.close()
 
 
 def test_the_command_gives_the_same_bytes(shop: Dataset) -> None:
