@@ -23,13 +23,14 @@ Whoever only wants to know who talked to whom reads `flows`: with duckdb,
 
 Rules for readers of the other tables. Files appear as a whole, by renaming, and never change; in a bucket, as one
 object, that is there when all of it is (PUT, or the end of an upload in parts), and is listed from then on. A file of
-`windows` is the last of its NAME to appear, and the first to go: without it, the others of its NAME are not to be read.
-Its footer has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to be
-read beside it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`, the
-NAMEs of the hour before whose `carry` went into it. A window that lies in several files counts once. Windows that a
-rollup has are not to be read in `connections` beside it. A rollup of flow logs, which have no windows, has one row in
-`windows` for what a file told of the hour, and in its footer `logs`: for each kind of log its `kind`, and how many of
-its records were `read`, `used`, and `unplaced` because they do not say who is at one end.
+`windows` is the last of its NAME to appear, and the first to go: without it, the others of its NAME are not to be
+read. Its footer has the key `netpol`, a JSON object: `version`; `replaces`, the NAMEs in the same hour that are not to
+be read beside it, because its windows include theirs; `rollup`, whether its windows are added up in `flows`; `behind`,
+the NAMEs of the hour before whose `carry` went into it. A window that lies in several files counts once. Windows that
+a rollup has are not to be read in `connections` beside it. A rollup of flow logs, which have no windows, is `told` in
+its footer: it stands beside all others, and no hour is `behind` it. It has one row in `windows` for what a file told
+of the hour, and in its footer `logs`: for each kind of log its `kind`, and how many of its records were `read`,
+`used`, and `unplaced` because they do not say who is at one end.
 
 Nanoseconds are signed, since the Unix epoch, UTC. Addresses in `connections`, `names` and `carry` are two unsigned
 64-bit words: in `names` those of an IPv6 address, IPv4 ones IPv4-mapped (::ffff:a.b.c.d); elsewhere those of an IPv6

@@ -330,7 +330,7 @@ class Dataset:
                 else:
                     done.append(found.hour)
                 before = self._index.hour(found.hour)
-            else:
+            elif found.rollups or found.raw:
                 before = found
         if failed is not None:
             raise failed
@@ -370,7 +370,7 @@ class Dataset:
             return sum(self._upkeep.compact(hour) + self._put_together(hour) for hour in self.hours())
 
     def _put_together(self, hour: int) -> int:
-        """The rollups of an hour that stand by themselves; one that cannot be read leaves all as they are."""
+        """What was told of an hour; where some of it cannot be read, all stays as it is."""
         if len(layout.files(self.place, WINDOWS, hour)) < 2:
             return 0
         try:

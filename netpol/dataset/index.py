@@ -49,6 +49,7 @@ class Hour:
         hour: Hours since the Unix epoch.
         raw: Files that hold windows as recorded, in the order of their names.
         rollups: Files that hold windows added up.
+        told: Files that hold what flow logs tell, added up: they stand beside all others.
         outdone: Rollups that are not read because others hold more of the same windows.
         replaced: Names of files whose content is in others.
         broken: (path, what is wrong) of files that cannot be read.
@@ -57,6 +58,7 @@ class Hour:
     hour: int
     raw: list[File] = field(default_factory=list)
     rollups: list[File] = field(default_factory=list)
+    told: list[File] = field(default_factory=list)
     outdone: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Hour:
             return False
         for row in file.rows:
             self._covered.setdefault(row.run, []).append((row.number, row.number + row.windows))
-        self.rollups.append(file)
+        (self.told if file.note.told else self.rollups).append(file)
         return True
 
     def take_raw(self, file: File) -> None:

@@ -92,12 +92,14 @@ class Note:
         replaces: Names of files, without suffix, that are not to be read beside it.
         behind: Of a rollup: the rollups of the hour before, whose connections go on in it; None: of one that stands by
             itself.
-        logs: Of a rollup: the flow logs that it was made of, which do not tell everything.
+        told: Of a rollup: that it was made of flow logs or tables of flows, so that there never were windows.
+        logs: Of one that was told: the logs, which do not tell everything.
     """
 
     rollup: bool = False
     replaces: frozenset[str] = field(default_factory=frozenset)
     behind: frozenset[str] | None = None
+    told: bool = False
     logs: tuple[LogNote, ...] = ()
 
     def text(self) -> str:
@@ -105,7 +107,8 @@ class Note:
         said: dict[str, Any] = {"format": FORMAT, "version": VERSION, "rollup": self.rollup}
         said["replaces"] = sorted(self.replaces)
         said["behind"] = None if self.behind is None else sorted(self.behind)
-        if self.logs:
+        if self.told:
+            said["told"] = True
             said["logs"] = [asdict(each) for each in self.logs]
         return json.dumps(said)
 
@@ -126,6 +129,7 @@ def read_note(text: bytes | None, place: str) -> Note:
             rollup=said["rollup"] is True,
             replaces=frozenset(map(str, said["replaces"])),
             behind=None if behind is None else frozenset(map(str, behind)),
+            told=said.get("told", False) is True,
             logs=tuple(LogNote.of(each) for each in said.get("logs", ())),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -51,7 +51,8 @@ def states_of(hours: Iterable[Hour]) -> Iterator[tuple[State, Hour]]:
     before: Hour | None = None
     for hour in hours:
         yield State.of(hour, before), hour
-        before = hour
+        if hour.rollups or hour.raw:
+            before = hour
 
 
 def recorded_from(states: Sequence[State]) -> int | None:

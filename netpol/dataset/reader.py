@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from netpol.dataset.account import Account
-    from netpol.dataset.index import Hour, Index
+    from netpol.dataset.index import File, Hour, Index
     from netpol.dataset.place import Place
     from netpol.dataset.reading import Placed, Recorded
     from netpol.dataset.rollup import Rollups
@@ -84,14 +84,15 @@ class Reader:
             if following is not None and not self._place.is_local:
                 self._expect(following.hour, recorded=begin is not None and following.hour >= begin)
             self._account.broken(found.broken)
+            yield from self._added_up(found, found.told)
             if begin is not None and state.hour >= begin:
                 if rolled is not None:
                     yield from self._carried(rolled, all_of_them=True)
                     rolled = None
                 yield from self._recorded_hour(found, lambda _: True)
                 continue
-            yield from self._rolled_hour(found)
-            rolled = found
+            yield from self._added_up(found, found.rollups)
+            rolled = found if found.rollups else rolled
             if state.late:
                 late = {row.identity for file in found.raw for row in file.rows if not found.is_covered(row)}
                 self._account.late(len(late))
@@ -102,9 +103,12 @@ class Reader:
     def _expect(self, hour: int, *, recorded: bool) -> None:
         """While an hour is worked on, the files of the next one come."""
         found = self._index.hour(hour)
-        tables = [CONNECTIONS if recorded else FLOWS, *([NAMES] if self._names is not None else [])]
-        files = found.raw if recorded else found.rollups
-        self._place.expect([layout.file(table, hour, file.name) for table in tables for file in files])
+        for table, files in (
+            (CONNECTIONS, found.raw if recorded else []),
+            (FLOWS, found.told if recorded else [*found.told, *found.rollups]),
+        ):
+            tables = [table, *([NAMES] if self._names is not None else [])]
+            self._place.expect([layout.file(each, hour, file.name) for each in tables for file in files])
 
     def _carried(self, hour: Hour, *, all_of_them: bool) -> Iterator[Records]:
         """Connections that the hour left: at the end only those are of interest that were not counted."""
@@ -119,8 +123,8 @@ class Reader:
         if len(records):
             yield records
 
-    def _rolled_hour(self, hour: Hour) -> Iterator[Rows]:
-        for file in hour.rollups:
+    def _added_up(self, hour: Hour, files: Sequence[File]) -> Iterator[Rows]:
+        for file in files:
             self._account.logs(file.note.logs)
             for row in file.rows:
                 self._account.window(row)

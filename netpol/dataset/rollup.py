@@ -135,7 +135,7 @@ class Rollups:
             OSError: It cannot be written.
         """
         name = layout.identifier([f"told {row.identity}"])
-        note = Note(rollup=True, logs=told.logs)
+        note = Note(rollup=True, told=True, logs=told.logs)
         self._write_carry(hour, name, empty(), note)
         self._writing.evidence(hour, name, told.names, note)
         table = assemble(iter(told.items), knowledge=told.knowledge, limits=LIMITS)
@@ -143,19 +143,21 @@ class Rollups:
         self._writing.commit(hour, name, [row], note)
 
     def together(self, hour: Hour) -> int:
-        """Puts rollups that know nothing of the hour before into one; returns how many these were.
+        """Puts what was told of an hour into one file; returns how many it was in.
 
         Raises:
             GoneError: A file was there and is not any more.
             InputError: A file cannot be read.
             OSError: The result cannot be written.
         """
-        apart = [file for file in hour.rollups if file.note.behind is None]
+        apart = hour.told
         if len(apart) < 2:
             return 0
         names = sorted(file.name for file in apart)
-        gone = frozenset(names).union(hour.replaced, hour.outdone, *(each.note.replaces for each in apart))
-        note = Note(rollup=True, replaces=gone, logs=layout.summed(log for file in apart for log in file.note.logs))
+        gone = frozenset(names).union(*(each.note.replaces for each in apart))
+        note = Note(
+            rollup=True, told=True, replaces=gone, logs=layout.summed(log for file in apart for log in file.note.logs)
+        )
         name = layout.identifier(["told together", *names])
         for table in (CARRY, NAMES, FLOWS):
             query = _TOGETHER if table == FLOWS else "SELECT * EXCLUDE (file_row_number, filename) FROM files"

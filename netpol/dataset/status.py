@@ -101,8 +101,8 @@ def _status(index: Index, engine: Engine) -> Status:
     result = Status(hours=layout.hours(place, WINDOWS))
     runs: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for state, hour in states_of(index.each(result.hours)):
-        result.rolled_up += state.rolled and not state.late
-        result.recorded += state.complete
+        result.rolled_up += (state.rolled or bool(hour.told)) and not state.late
+        result.recorded += state.complete and bool(hour.raw)
         result.replaced += len(hour.replaced) + len(hour.outdone)
         result.broken += hour.broken
         for row in _windows(hour):
@@ -118,7 +118,7 @@ def _status(index: Index, engine: Engine) -> Status:
 
 def _windows(hour: Hour) -> list[WindowRow]:
     """Each window of an hour once."""
-    rows = [row for file in hour.rollups for row in file.rows]
+    rows = [row for file in (*hour.rollups, *hour.told) for row in file.rows]
     return rows + [row for file in hour.raw for row in file.rows if not hour.is_covered(row)]
 
 

@@ -88,7 +88,7 @@ class Upkeep:
             OSError: A file cannot be written.
         """
         count = 0
-        for name in sorted(file.name for file in (*hour.rollups, *hour.raw)):
+        for name in sorted(file.name for file in (*hour.rollups, *hour.told, *hour.raw)):
             order = [layout.file(table, hour.hour, name) for table in (CONNECTIONS, NAMES, CARRY, FLOWS, WINDOWS)]
             missing = self._place.missing(order)
             source.expect(missing)

@@ -65,13 +65,14 @@ def parts_of(dataset: Dataset, span: Span, before: Sequence[Dataset] = ()) -> Pa
     parts = Parts(damaged=any(each.damaged for each in hours))
     left: _Read | None = None
     for each in hours:
+        parts.flows += [(FLOWS, each.state.hour, name) for name in each.told]
         if begin is not None and each.state.hour >= begin:
             parts.whole += each.whole
             parts.some += each.some
             continue
         parts.flows += [(FLOWS, each.state.hour, name) for name in each.rollups]
         parts.some += each.late
-        left = each
+        left = each if each.rollups else left
     if left is not None:
         parts.carried = [(CARRY, left.state.hour, name) for name in left.rollups]
         parts.untold = begin is None
@@ -84,6 +85,7 @@ class _Read:
 
     state: State
     damaged: bool
+    told: list[str]
     rollups: list[str]
     whole: list[Name]
     some: list[tuple[Name, list[str]]]
@@ -101,5 +103,12 @@ class _Read:
                 some.append((name, [row.identity for row in chosen]))
             if state.late and (left := [row.identity for row in chosen if not hour.is_covered(row)]):
                 late.append((name, left))
-        rollups = [file.name for file in hour.rollups]
-        return cls(state=state, damaged=bool(hour.broken), rollups=rollups, whole=whole, some=some, late=late)
+        return cls(
+            state=state,
+            damaged=bool(hour.broken),
+            told=[file.name for file in hour.told],
+            rollups=[file.name for file in hour.rollups],
+            whole=whole,
+            some=some,
+            late=late,
+        )

@@ -20,6 +20,7 @@ from netpol.names.table import Names
 from tests.dataset.recordings import HOUR as HOURS
 from tests.dataset.recordings import START, windows_of
 from tests.dataset.recordings import connection as recorded
+from tests.flows.reference import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -190,7 +191,26 @@ def test_logs_beside_windows(tmp_path: Path) -> None:
     log = written(tmp_path / "conn.log", [connection(1, START / 1e9)])
     add(dataset, log)
     expected = sorted(alone + flows(log)[0])
-    assert sorted(flows(tmp_path / "d")[0]) == expected
-    dataset.roll_up(START // HOURS)
+    found, tally = flows(tmp_path / "d")
+    assert sorted(found) == expected
+    assert not tally.missing
+    assert dataset.roll_up(START // HOURS) == [START // HOURS]
+    assert not flows(tmp_path / "d")[1].missing
     without_times = [row[:-2] for row in expected]
     assert sorted(row[:-2] for row in flows(tmp_path / "d")[0]) == without_times
+
+
+def test_hours_between_which_only_logs_tell(tmp_path: Path) -> None:
+    """A connection that an agent saw in two hours is one, whatever logs tell of the hours between."""
+    packets = recorded(1, START + 1800 * SECOND, last=START + 5400 * SECOND + 3600 * SECOND)
+    dataset = Dataset.create(tmp_path / "d")
+    dataset.append(windows_of(packets))
+    alone = flows(tmp_path / "d")[0]
+    log = written(tmp_path / "conn.log", [connection(1, (START + hour * HOURS) / 1e9) for hour in range(4)])
+    add(dataset, log)
+    expected = sorted(row[:-2] for row in alone + flows(log)[0])
+    for _ in range(2):
+        assert sorted(row[:-2] for row in flows(tmp_path / "d")[0]) == expected
+        dataset.roll_up(START // HOURS + 9)
+    dataset.prune(now=START + 99 * HOURS, max_raw_age=0)
+    assert sorted(row[:-2] for row in flows(tmp_path / "d")[0]) == expected

@@ -22,6 +22,7 @@ from netpol.errors import InputError
 from netpol.flows.assemble import QUOTES_OF_NOTHING
 from netpol.model.inventory import Pod
 from tests.dataset.recordings import HOUR, MINUTE, START
+from tests.dataset.test_telling import add, connection, written
 from tests.edges.sameness import CLUSTER, PACKETS, added_up, assembled, dataset_of
 from tests.edges.translation import cluster, handshakes
 from tests.flows.reference import SECOND, Packet
@@ -164,3 +165,16 @@ def test_views_of_one_handshake(chance: Random, count: int, known: bool) -> None
     with tempfile.TemporaryDirectory() as folder:
         dataset = dataset_of(Path(folder, "d"), handshakes(chance, count))
         assert added_up([dataset], Duck(), timeline) == assembled([dataset], timeline)
+
+
+def test_what_logs_tell_beside_what_was_recorded(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "d", PACKETS)
+    log = written(tmp_path / "conn.log", [connection(hour, (START + hour * HOUR) / 1e9) for hour in range(5)])
+    add(dataset, log)
+    for hours in (0, 1, 9):
+        assert added_up([dataset], Duck()) == assembled([dataset])
+        dataset.roll_up(START // HOUR + hours)
+    dataset.prune(now=(START // HOUR + 9) * HOUR, max_raw_age=0)
+    found = added_up([dataset], Duck())
+    assert found == assembled([dataset])
+    assert sum(flow.connections for flow in found.flows if str(flow.server) == "10.0.1.1") == 5

@@ -147,7 +147,7 @@ def rows_of_dataset(place: Place) -> Iterator[WindowRow]:
     index = Index(Engine(place))
     with layout.looked_up(place, layout.WINDOWS):
         for there in index.each(layout.hours(place, layout.WINDOWS)):
-            for file in (*there.raw, *there.rollups):
+            for file in (*there.raw, *there.rollups, *there.told):
                 yield from file.rows
 
 
