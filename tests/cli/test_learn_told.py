@@ -207,6 +207,7 @@ def test_a_dataset_of_logs_teaches_what_these_teach(
     assert netpol("dataset", "compact", dataset).code == 0
     answers = [netpol("learn", place, *known, "-d", tmp_path / place.stem / "out") for place in (logs, dataset)]
     assert [answer.code for answer in answers] == [0, 0], answers[1].err
+    assert "record by record" not in answers[1].err
     outputs = tmp_path / "logs" / "out", tmp_path / "dataset" / "out"
     learned = [
         {str(file.relative_to(out)): file.read_text() for file in out.rglob("*") if file.is_file()} for out in outputs
