@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from netpol.capture.packets import NAMED_PLACES
 from netpol.sources.kinds import Kind
 from netpol.sources.read import UNTOLD
 
@@ -64,6 +65,8 @@ class Account:
             self._tally.log_records += note.read
             self._tally.log_records_used += note.used
             self._tally.log_records_unplaced += note.unplaced
+            self._tally.broken_records += note.broken
+            self._tally.broken.extend(note.places[: NAMED_PLACES - len(self._tally.broken)])
             with suppress(ValueError):  # of a newer version
                 kind = Kind(note.kind)
                 self._tally.untold[kind.value] = UNTOLD[kind]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from netpol.capture.packets import NAMED_PLACES
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _DATE: Final = re.compile(r"date=([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _FILE: Final = re.compile(r"([0-9a-f]{32})\.parquet")
 _MOST_MARK: Final = 1 << 16
 _MOST_RECORDS: Final = 1 << 53
+_LONGEST_PLACE: Final = 1000
 _NEWER: Final = "Read it with that version of netpol, or a newer one"
 
 
@@ -50,12 +52,27 @@ class LogNote:
         read: How many there were.
         used: Of those, what was of use.
         unplaced: Of those, what tells of connections without saying who is at one end.
+        broken: Of those, what cannot be read.
+        places: Where some of the broken ones are, and why they are.
     """
 
     kind: str
     read: int
     used: int
     unplaced: int
+    broken: int
+    places: tuple[str, ...] = ()
+
+    def since(self, before: LogNote) -> LogNote:
+        """What has come after what was known before."""
+        return LogNote(
+            kind=self.kind,
+            read=self.read - before.read,
+            used=self.used - before.used,
+            unplaced=self.unplaced - before.unplaced,
+            broken=self.broken - before.broken,
+            places=self.places[len(before.places) :],
+        )
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> LogNote:
@@ -66,10 +83,11 @@ class LogNote:
             TypeError: A count is none.
             ValueError: The same.
         """
-        counts = {name: said[name] for name in ("read", "used", "unplaced")}
+        counts = {name: said[name] for name in ("read", "used", "unplaced", "broken")}
         if not all(isinstance(count, int) and 0 <= count < _MOST_RECORDS for count in counts.values()):
             raise ValueError("a count that is none")
-        return cls(kind=str(said["kind"]), **counts)
+        places = [place[:_LONGEST_PLACE] for place in said["places"][:NAMED_PLACES]]
+        return cls(kind=str(said["kind"]), **counts, places=tuple(map(str, places)))
 
 
 def summed(notes: Iterable[LogNote]) -> tuple[LogNote, ...]:
@@ -78,7 +96,12 @@ def summed(notes: Iterable[LogNote]) -> tuple[LogNote, ...]:
     for note in notes:
         one = result.get(note.kind)
         result[note.kind] = note if one is None else LogNote(
-            kind=note.kind, read=one.read + note.read, used=one.used + note.used, unplaced=one.unplaced + note.unplaced
+            kind=note.kind,
+            read=one.read + note.read,
+            used=one.used + note.used,
+            unplaced=one.unplaced + note.unplaced,
+            broken=one.broken + note.broken,
+            places=(*one.places, *note.places)[:NAMED_PLACES],
         )  # fmt: skip
     return tuple(sorted(result.values()))
 

@@ -90,7 +90,7 @@ class Teller:
 
     def _take(self, source: Input, items: Iterable[Records | Rows], names: Relay, kind: str = "") -> int:
         content, observer = run_of(source), observer_of(source)
-        counted, logs = dict(self._tally.undecoded), _records(self._tally)
+        counted, before = dict(self._tally.undecoded), self._said(kind)
         added = 0
         for number, (hour, its, part) in enumerate(_with_names(_by_hour(items, self._tally), names)):
             if number >= _MOST_HOURS:
@@ -101,8 +101,8 @@ class Teller:
                 for reason, count in self._tally.undecoded.items()
                 if count > counted.get(reason, 0)
             }
-            read, used, unplaced = (now - then for now, then in zip(_records(self._tally), logs, strict=True))
-            counted, logs = dict(self._tally.undecoded), _records(self._tally)
+            counted, said = dict(self._tally.undecoded), self._said(kind)
+            logs, before = (said.since(before),) if kind else (), said
             row = WindowRow(
                 observer=observer,
                 # Each piece is a run of its own: nothing is missing between them.
@@ -121,14 +121,21 @@ class Teller:
                 interfaces=0,
                 version=self._version,
             )
-            notes = [LogNote(kind=kind, read=read, used=used, unplaced=unplaced)] if kind else []
-            told = Told(items=its, names=part, logs=tuple(notes), knowledge=self._knowledge, ends=self._ends)
+            told = Told(items=its, names=part, logs=logs, knowledge=self._knowledge, ends=self._ends)
             added += self._target.take(row, told)
         return added
 
-
-def _records(tally: Tally) -> tuple[int, int, int]:
-    return tally.log_records, tally.log_records_used, tally.log_records_unplaced
+    def _said(self, kind: str) -> LogNote:
+        """What the tally knows of all logs so far."""
+        tally = self._tally
+        return LogNote(
+            kind=kind,
+            read=tally.log_records,
+            used=tally.log_records_used,
+            unplaced=tally.log_records_unplaced,
+            broken=tally.broken_records,
+            places=tuple(tally.broken),
+        )
 
 
 def _with_names(

@@ -165,6 +165,8 @@ def test_what_cannot_be_used_is_counted_in_the_dataset(tmp_path: Path) -> None:
     of_dataset, of_log = flows(tmp_path / "d")[1], flows(log)[1]
     assert sum(of_log.undecoded.values()) == 2
     assert of_dataset.undecoded == of_log.undecoded
+    assert (of_dataset.broken_records, of_dataset.broken) == (of_log.broken_records, of_log.broken)
+    assert of_dataset.broken_records == 2
     assert of_dataset.packets == of_log.packets
 
 
