@@ -217,3 +217,17 @@ def test_logs_that_name_pods_need_the_cluster(netpol: Netpol, tmp_path: Path) ->
     assert answer.code == 0
     assert "who the pods are that logs name without addresses, --cluster knows" in answer.err
     assert answer.err.splitlines()[-1].startswith("0 windows, hours and files added")
+
+
+def test_a_dataset_of_a_log_that_is_damaged_is_refused_like_the_log(netpol: Netpol, tmp_path: Path) -> None:
+    log = tmp_path / "conn.log"
+    known = {"ts": 5.0, "id.orig_h": "10.0.0.1", "id.orig_p": 40000, "id.resp_h": "10.0.0.2", "id.resp_p": 80,
+             "proto": "tcp", "conn_state": "SF", "history": "ShADadFf", "orig_pkts": 5, "resp_pkts": 4}  # fmt: skip
+    log.write_text(f'{json.dumps({"uid": "C1", **known})}\n{{"ts": 5\n')
+    merged = netpol("dataset", "merge", tmp_path / "d", log)
+    assert (merged.code, "line 2: not JSON" in merged.err) == (0, True)
+    used = netpol("flows", tmp_path / "d", "-o", "json")
+    assert (used.code, len(used.out.splitlines()), "line 2: not JSON" in used.err) == (0, 1, True)
+    answers = [netpol("flows", place, "--strict") for place in (log, tmp_path / "d")]
+    assert [(answer.code, answer.out) for answer in answers] == [(2, ""), (2, "")]
+    assert answers[0].err == answers[1].err
