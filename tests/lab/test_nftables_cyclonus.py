@@ -75,7 +75,8 @@ class Star:
         self._lab.run("node", "nft", "-f", "-", text=ruleset(policies, places, "node"))
 
     def passes(self, source: str, destination: str, protocol: str, port: int) -> bool:
-        order = {"host": destination, "port": port, "timeout": 2}
+        # What is denied is refused: nobody waits so long, but where the machine is busy.
+        order = {"host": destination, "port": port, "timeout": 15}
         if protocol == "TCP":
             answer = self._clients[source]("connect", **order)
         else:
