@@ -174,6 +174,7 @@ def filled(where: str, captures: list[str], known: Cluster | None) -> tuple[Data
     from netpol.dataset.bucket import place_of
     from netpol.dataset.folder import Dataset
     from netpol.dataset.merging import merged
+    from netpol.dataset.rollup import Known
     from netpol.errors import InputError
 
     sources = places_of(local(captures))
@@ -182,18 +183,11 @@ def filled(where: str, captures: list[str], known: Cluster | None) -> tuple[Data
             raise InputError("cannot be read: there is no such file or folder", where=(str(source),))
     target = Dataset.create(place_of(where))
     tally = Tally()
-    added = sum(
-        merged(
-            target,
-            sources,
-            tally,
-            version=_version(),
-            at_once=_AT_ONCE,
-            people=PodNames(known.inventory) if known else None,
-            knowledge=known.timeline if known else None,
-            ends=ends_of(known.timeline) if known else None,
-        )
-    )
+    of_logs = Known()
+    if known:
+        people = PodNames(known.inventory)
+        of_logs = Known(people=people, knowledge=known.timeline, ends=ends_of(known.timeline))
+    added = sum(merged(target, sources, tally, version=_version(), at_once=_AT_ONCE, known=of_logs))
     warn_of_losses(tally)
     if tally.log_records_unplaced and not known:
         note("who the pods are that logs name without addresses, --cluster knows")

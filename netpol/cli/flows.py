@@ -118,12 +118,11 @@ def _write_dataset(directory: str, captures: list[str], paths: list[str]) -> int
     target, _, tally = filled(directory, captures, known)
     target.compact()
     timeline = known.timeline if known else None
-    for hour in target.hours()[-1:]:
-        target.roll_up(hour, timeline, ends_of(timeline) if timeline else None)
-    flows = target.status().tables["flows"]
-    sys.stderr.write(
-        f"{tally.packets:,} packets read; {flows.rows or 0:,} flows of {len(target.hours()):,} hours in {directory}\n"
-    )
+    hours = target.hours()
+    if hours:
+        target.roll_up(hours[-1], timeline, ends_of(timeline) if timeline else None)
+    count = target.status().tables["flows"].rows or 0
+    sys.stderr.write(f"{tally.packets:,} packets read; {count:,} flows of {len(hours):,} hours in {directory}\n")
     return MALFORMED if tally.malformed_captures else 0
 
 

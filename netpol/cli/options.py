@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,13 +20,16 @@ Captures = Annotated[
         show_default=False,
     ),
 ]
+_OWNERS: Final = (
+    "Who owns which address: a file or folder of manifests or of `kubectl get -o yaml|json` output, or -. "
+    "Repeat it for snapshots of several times."
+)
 ClusterPaths = Annotated[
     list[str] | None,
     typer.Option(
         "--cluster",
         metavar="PATH",
-        help="Who owns which address: a file or folder of manifests or of `kubectl get -o yaml|json` output, or -. "
-        "Repeat it for snapshots of several times. Without it the live cluster is asked.",
+        help=f"{_OWNERS} Without it the live cluster is asked.",
         show_default=False,
     ),
 ]
@@ -35,8 +38,7 @@ Snapshots = Annotated[
     typer.Option(
         "--cluster",
         metavar="PATH",
-        help="Who owns which address: a file or folder of manifests or of `kubectl get -o yaml|json` output, or -. "
-        "Repeat it for snapshots of several times.",
+        help=_OWNERS,
         show_default=False,
     ),
 ]

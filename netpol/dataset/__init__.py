@@ -30,7 +30,7 @@ the NAMEs of the hour before whose `carry` went into it. A window that lies in s
 a rollup has are not to be read in `connections` beside it. A rollup of flow logs, which have no windows, is `told` in
 its footer: it stands beside all others, and no hour is `behind` it. It has one row in `windows` for what a file told
 of the hour, and in its footer `logs`: for each kind of log its `kind`, and how many of its records were `read`,
-`used`, and `unplaced` because they do not say who is at one end.
+`used`, `unplaced` because they do not say who is at one end, and `broken`, of which `places` names the first.
 
 Nanoseconds are signed, since the Unix epoch, UTC. Addresses in `connections`, `names` and `carry` are two unsigned
 64-bit words: in `names` those of an IPv6 address, IPv4 ones IPv4-mapped (::ffff:a.b.c.d); elsewhere those of an IPv6

@@ -6,8 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from netpol.capture.packets import NAMED_PLACES
-from netpol.sources.kinds import Kind
-from netpol.sources.read import UNTOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,6 +59,9 @@ class Account:
 
     def logs(self, notes: Iterable[LogNote]) -> None:
         """Takes what is known of flow logs that something was made of."""
+        from netpol.sources.kinds import Kind  # noqa: PLC0415 - hubs and most datasets know of no log
+        from netpol.sources.read import UNTOLD  # noqa: PLC0415 - the same
+
         for note in notes:
             self._tally.log_records += note.read
             self._tally.log_records_used += note.used

@@ -58,7 +58,7 @@ class Dataset:
         self._recorded = Recorded(self._engine)
         self._writing = Writing(self._engine)
         self._rollups = Rollups(self._engine, self._recorded, self._writing)
-        self._upkeep = Upkeep(place, self._index, self._writing)
+        self._upkeep = Upkeep(place, self._index, self._writing, self._rollups)
 
     @classmethod
     def open(cls, where: Path | Place) -> Dataset:
@@ -367,21 +367,7 @@ class Dataset:
         """
         self._upkeep.sweep()
         with layout.looked_up(self.place, WINDOWS):
-            return sum(self._upkeep.compact(hour) + self._put_together(hour) for hour in self.hours())
-
-    def _put_together(self, hour: int) -> int:
-        """What was told of an hour; where some of it cannot be read, all stays as it is."""
-        if len(layout.files(self.place, WINDOWS, hour)) < 2:
-            return 0
-        try:
-            count = self._rollups.together(self._index.hour(hour))
-        except NewerError:
-            raise
-        except (GoneError, InputError):
-            return 0
-        if count:
-            self._upkeep.drop_replaced(hour)
-        return count
+            return sum(self._upkeep.compact(hour) for hour in self.hours())
 
     def take_in(self, other: Dataset) -> int:
         """Takes in all that another dataset holds, in the form in which it is there; returns how many files that were.

@@ -8,33 +8,28 @@ from netpol.dataset.captures import kinds_of, read_window_of
 from netpol.dataset.folder import Dataset
 from netpol.dataset.layout import NewerError
 from netpol.dataset.recorder import record
+from netpol.dataset.rollup import Known
 from netpol.dataset.telling import Teller
 from netpol.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from netpol.capture.packets import Tally
     from netpol.capture.sources import Input
     from netpol.dataset.place import Place
-    from netpol.dataset.rollup import Ends
     from netpol.dataset.window import Window
-    from netpol.flows.knowledge import Knowledge
-    from netpol.flows.table import FlowTable
-    from netpol.sources.people import People
 
 
-def merged(  # noqa: PLR0913 - what is known of a cluster
+def merged(  # noqa: PLR0913 - what, whereto, and how
     target: Dataset,
     paths: Sequence[Path | Literal["-"] | Place],
     tally: Tally,
     *,
     version: str,
     at_once: int,
-    people: People | None = None,
-    knowledge: Knowledge | None = None,
-    ends: Callable[[FlowTable], Iterator[Ends]] | None = None,
+    known: Known | None = None,
 ) -> Iterator[int]:
     """Adds all that the paths hold; yields how much was added, now and then.
 
@@ -44,16 +39,14 @@ def merged(  # noqa: PLR0913 - what is known of a cluster
         tally: Counts the packets of captures, and what could not be read.
         version: Of netpol.
         at_once: Windows that are held in memory.
-        people: Knows pods by their names, for flow logs that have no addresses.
-        knowledge: What the cluster knows, for flow logs.
-        ends: Names the source and the destination of the flows of logs.
+        known: Of the cluster, for flow logs.
 
     Raises:
         InputError: A path cannot be read, or a log tells of more hours than can be.
         OSError: The dataset cannot be written.
     """
     kinds = kinds_of(paths)
-    teller = Teller(target, tally, version=version, people=people, knowledge=knowledge, ends=ends)
+    teller = Teller(target, tally, version=version, known=known or Known())
     for where in kinds.datasets:
         yield target.take_in(Dataset.open(where))
     waiting: list[Window] = []

@@ -35,9 +35,25 @@ if TYPE_CHECKING:
     from netpol.flows.rows import Rows
     from netpol.flows.table import FlowTable
     from netpol.names.part import NamesPart
+    from netpol.sources.people import People
 
 Ends = tuple[str | None, str | None]
 """Names of the source and the destination of a flow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a cluster where logs are added up; by default nothing.
+
+    Attributes:
+        people: Knows pods by their names, for logs without addresses.
+        knowledge: Of addresses and ports.
+        ends: Names the ends of flows.
+    """
+
+    people: People | None = None
+    knowledge: Knowledge | None = None
+    ends: Callable[[FlowTable], Iterator[Ends]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +64,13 @@ class Told:
         items: Partial connections and flows.
         names: What is said about names.
         logs: What became of the records of logs.
-        knowledge: What the cluster knows.
-        ends: Names the ends of flows.
+        known: Of the cluster.
     """
 
     items: Sequence[Records | Rows]
     names: NamesPart
     logs: tuple[LogNote, ...]
-    knowledge: Knowledge | None
-    ends: Callable[[FlowTable], Iterator[Ends]] | None
+    known: Known
 
 
 _TOGETHER: Final = """SELECT client, server, protocol, port, sum(connections)::BIGINT AS connections,
@@ -138,8 +152,8 @@ class Rollups:
         note = Note(rollup=True, told=True, logs=told.logs)
         self._write_carry(hour, name, empty(), note)
         self._writing.evidence(hour, name, told.names, note)
-        table = assemble(iter(told.items), knowledge=told.knowledge, limits=LIMITS)
-        self._writing.table(FLOWS, hour, name, _parts(table, told.ends), note)
+        table = assemble(iter(told.items), knowledge=told.known.knowledge, limits=LIMITS)
+        self._writing.table(FLOWS, hour, name, _parts(table, told.known.ends), note)
         self._writing.commit(hour, name, [row], note)
 
     def together(self, hour: Hour) -> int:

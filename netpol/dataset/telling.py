@@ -18,19 +18,16 @@ from netpol.errors import InputError
 from netpol.names.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from netpol.capture.packets import Tally
     from netpol.capture.sources import Input
     from netpol.dataset.folder import Dataset
-    from netpol.dataset.rollup import Ends
-    from netpol.flows.knowledge import Knowledge
+    from netpol.dataset.rollup import Known
     from netpol.flows.records import Records
     from netpol.flows.rows import Rows
-    from netpol.flows.table import FlowTable
     from netpol.names.part import NamesPart
     from netpol.sources.kinds import Kind
-    from netpol.sources.people import People
 
 _OPEN: Final = 3
 """Hours that are collected at once: what several nodes wrote is not always in order."""
@@ -47,27 +44,14 @@ class Teller:
         target: The dataset.
         tally: Counts what was read.
         version: Of netpol.
-        people: Knows pods by their names, for logs without addresses.
-        knowledge: What the cluster knows.
-        ends: Names the ends of flows.
+        known: Of the cluster.
     """
 
-    def __init__(  # noqa: PLR0913 - what is known of a cluster
-        self,
-        target: Dataset,
-        tally: Tally,
-        *,
-        version: str,
-        people: People | None = None,
-        knowledge: Knowledge | None = None,
-        ends: Callable[[FlowTable], Iterator[Ends]] | None = None,
-    ) -> None:
+    def __init__(self, target: Dataset, tally: Tally, *, version: str, known: Known) -> None:
         self._target = target
         self._tally = tally
         self._version = version
-        self._people = people
-        self._knowledge = knowledge
-        self._ends = ends
+        self._known = known
 
     def log(self, source: Input, kind: Kind) -> int:
         """Adds a flow log; returns how many hours of it, or pieces of such, were not there yet.
@@ -77,7 +61,8 @@ class Teller:
             OSError: It cannot be read, or the dataset not be written.
         """
         names = Relay()
-        return self._take(source, read_flow_log(source, kind, self._tally, names, self._people), names, kind.value)
+        items = read_flow_log(source, kind, self._tally, names, self._known.people)
+        return self._take(source, items, names, kind.value)
 
     def table(self, source: Input) -> int:
         """The same of a Parquet file of flows.
@@ -121,7 +106,7 @@ class Teller:
                 interfaces=0,
                 version=self._version,
             )
-            told = Told(items=its, names=part, logs=logs, knowledge=self._knowledge, ends=self._ends)
+            told = Told(items=its, names=part, logs=logs, known=self._known)
             added += self._target.take(row, told)
         return added
 

@@ -17,6 +17,7 @@ from netpol.errors import InputError
 if TYPE_CHECKING:
     from netpol.dataset.index import Hour, Index
     from netpol.dataset.place import Place
+    from netpol.dataset.rollup import Rollups
     from netpol.dataset.writing import Writing
 
 _ABANDONED: Final = 3600.0
@@ -41,13 +42,14 @@ class Pruned:
 class Upkeep:
     """Works on whole hours."""
 
-    def __init__(self, place: Place, index: Index, writing: Writing) -> None:
+    def __init__(self, place: Place, index: Index, writing: Writing, rollups: Rollups) -> None:
         self._place = place
         self._index = index
         self._writing = writing
+        self._rollups = rollups
 
     def compact(self, hour: int) -> int:
-        """Puts the windows of an hour into one file; returns how many files they were in.
+        """Puts the windows of an hour into one file, and what was told of it; returns how many files they were in.
 
         An hour of which a file cannot be read stays as it is.
 
@@ -57,18 +59,21 @@ class Upkeep:
         if len(layout.files(self._place, WINDOWS, hour)) < 2:
             return 0  # as most hours of a dataset of months: to look into each file again and again would cost more
         found = self._index.hour(hour)
-        if len(found.raw) < 2:
-            self.drop_replaced(hour)
-            return 0
-        placed = in_order(found.raw)
-        gone = {file.name for file in found.raw} | set(found.replaced)
-        name = layout.identifier(["put together", *gone, *(row.identity for row, _ in placed)])
         try:
-            self._writing.together(hour, name, placed, Note(replaces=frozenset(gone)))
+            count = self._windows_together(found) + self._rollups.together(found)
         except (GoneError, InputError):
             return 0
         self.drop_replaced(hour)
-        return len(found.raw)
+        return count
+
+    def _windows_together(self, hour: Hour) -> int:
+        if len(hour.raw) < 2:
+            return 0
+        placed = in_order(hour.raw)
+        gone = {file.name for file in hour.raw} | set(hour.replaced)
+        name = layout.identifier(["put together", *gone, *(row.identity for row, _ in placed)])
+        self._writing.together(hour.hour, name, placed, Note(replaces=frozenset(gone)))
+        return len(hour.raw)
 
     def drop_replaced(self, hour: int, keep: str = "") -> None:
         """Deletes what other files replace."""

@@ -5,7 +5,7 @@ connection, decides outcome and direction, looks every end up in the tenancies o
 adds up what is alike, all in the engine, so that nothing has to pass through one process first: `duck` runs it in this
 process, `spark` the same text unchanged wherever Spark runs. Every aggregate in it can be merged (sums, minima, maxima,
 bits, counts), so that an engine may add up any part of the data anywhere; window functions, which put the records of
-one 5-tuple in order, are partitioned by that 5-tuple.
+one 5-tuple or the views of one handshake in order, are partitioned by these.
 
 `run.flow_table` gives the table that `netpol.flows.assemble` would make of the same records. What an end is called is
 data: with the index of a tenancy as its label, ends are pods; with a number from 2^32 on that stands for a workload,
