@@ -71,9 +71,11 @@ def _windows(windows: Sequence[Input], captures: Sequence[Input], tally: Tally, 
         except InputError as error:
             tally.damage(str(error), malformed=True)
     for each in captures:
+        passed_over = tally.passed_over_files
         try:
             yield from record(each, tally, version=version)
         except InputError:
             if each.named:
                 raise
-            tally.pass_over(each.place)
+            if tally.passed_over_files == passed_over:  # it could not even be opened
+                tally.pass_over(each.place)

@@ -231,3 +231,12 @@ def test_a_dataset_of_a_log_that_is_damaged_is_refused_like_the_log(netpol: Netp
     answers = [netpol("flows", place, "--strict") for place in (log, tmp_path / "d")]
     assert [(answer.code, answer.out) for answer in answers] == [(2, ""), (2, "")]
     assert answers[0].err == answers[1].err
+
+
+def test_a_file_beside_captures_is_passed_over_once(netpol: Netpol, shop: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / NODES[0]).write_bytes((shop / NODES[0]).read_bytes())
+    (folder / "README.md").write_text("about these captures")
+    answer = netpol("dataset", "merge", tmp_path / "d", folder)
+    assert (answer.code, answer.err.count("README.md: no capture, passed over")) == (0, 1)
